@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign::crypto::jws::Verifier;
+use countersign::crypto::jws::{Expected, Verifier};
 use countersign::crypto::keypair::Keypair;
 use countersign::model::token::claims::Audience;
+use countersign::model::token::target::TokenType;
 use countersign_fuzz::twins;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
@@ -18,16 +19,14 @@ const ISSUER: &str = "https://auth.example.com";
 
 static VERIFIER: LazyLock<(String, Verifier)> = LazyLock::new(|| {
     let pair = Keypair::from_seed(&SEED).expect("a key");
-    let keys = [(pair.kid().to_owned(), pair.public())];
-    (
-        pair.kid().to_owned(),
-        Verifier::new(
-            keys.into_iter(),
-            ISSUER,
-            &Audience::One(ISSUER.into()),
-            "at+jwt",
-        ),
-    )
+    let expected = Expected {
+        issuer: ISSUER.into(),
+        audience: Audience::One(ISSUER.into()),
+        typ: TokenType::AtJwt,
+    };
+    let keys = std::iter::once((pair.kid(), pair.public()));
+    let verifier = Verifier::new(keys, expected);
+    (pair.kid().to_owned(), verifier)
 });
 
 fn sign(header: &[u8], claims: &[u8]) -> String {

@@ -1,49 +1,52 @@
 //! Access tokens as JWS. Signing uses an aws-lc-rs key pair that is parsed once and kept, because
-//! `jsonwebtoken::encode` parses the private key again for every token. Verification goes through
-//! jsonwebtoken, whose own clock is switched off (the caller compares the times). A header member
-//! that we do not write ourselves is refused, so key material in a header (`jwk`, `jku`, `x5c`, …)
-//! is never read.
+//! `jsonwebtoken::encode` parses the private key again for every token and does not know the name
+//! `Ed25519`. jsonwebtoken verifies the signatures. The algorithm is that of the key, never that of
+//! the token; the times are compared by the caller. A header member that we do not write ourselves
+//! is refused, so key material in a header (`jwk`, `jku`, `x5c`, …) is never read.
 
 use std::collections::HashMap;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 
+use crate::model::key::algorithm::Algorithm;
 use crate::model::token::claims::{AccessClaims, Audience, RESERVED};
+use crate::model::token::target::TokenType;
 
-use super::keypair::Keypair;
+use super::keypair::{Keypair, SigningPair};
+use super::public_key::PublicKey;
 use super::{decode, encode_into};
 
 /// Greatest length of an access token that is read, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
-/// Length of an Ed25519 signature, in bytes.
-const SIGNATURE_LENGTH: usize = 64;
+/// Length of the longest signature, of RSA with 4096 bits, in bytes.
+const LONGEST_SIGNATURE: usize = 512;
 
 /// A private key that is ready to sign; built once for each key, not once for each token. It has no
 /// `Debug`, and aws-lc erases the private key's memory when the last owner of the pair is dropped.
 pub struct Signer {
     kid: String,
-    /// The first part of every token, encoded, with the full stop that follows it.
-    header: String,
-    pair: Ed25519KeyPair,
+    /// The first part of every token of a type, encoded, with the full stop that follows it.
+    headers: [(TokenType, String); 2],
+    pair: SigningPair,
 }
 
 impl Signer {
-    /// Prepares the header that names the pair's `kid` and the configured `typ`.
-    pub fn new(pair: &Keypair, typ: &str) -> Self {
-        let header = Header {
-            typ: Some(typ.to_owned()),
-            kid: Some(pair.kid().to_owned()),
-            ..Header::new(Algorithm::EdDSA)
+    /// Prepares the headers that name the pair's algorithm and `kid`, one for each `typ`.
+    pub fn new(pair: &Keypair) -> Self {
+        let header = |typ: TokenType| {
+            // The order of the members is that of earlier releases.
+            let json = serde_json::json!({
+                "typ": typ.as_str(), "alg": pair.algorithm().as_str(), "kid": pair.kid(),
+            });
+            let mut header = String::new();
+            encode_into(&mut header, json.to_string().as_bytes());
+            header.push('.');
+            (typ, header)
         };
-        let json = serde_json::to_vec(&header).expect("a header of three texts is JSON");
-        let mut header = String::new();
-        encode_into(&mut header, &json);
-        header.push('.');
         Self {
             kid: pair.kid().to_owned(),
-            header,
+            headers: TokenType::ALL.map(header),
             pair: pair.signing_pair(),
         }
     }
@@ -53,25 +56,26 @@ impl Signer {
         &self.kid
     }
 
-    /// Signs an access token. `None` if the library fails, which the self-test of
-    /// [`Keypair::from_seed`] rules out for a key that loads.
-    pub fn sign(&self, claims: &AccessClaims) -> Option<String> {
+    /// Signs an access token. `None` if the library fails, which the self-test of every key that is
+    /// loaded rules out.
+    pub fn sign(&self, claims: &AccessClaims, typ: TokenType) -> Option<String> {
         let payload = serde_json::to_vec(claims).ok()?;
-        compact(&self.pair, &self.header, &payload)
+        let (_, header) = self.headers.iter().find(|(of, _)| *of == typ)?;
+        compact(&self.pair, header, &payload)
     }
 }
 
 /// Builds the JWS compact serialisation (RFC 7515 section 7.1) of an encoded header, which ends
 /// with its full stop, and a payload.
-fn compact(pair: &Ed25519KeyPair, header: &str, payload: &[u8]) -> Option<String> {
+fn compact(pair: &SigningPair, header: &str, payload: &[u8]) -> Option<String> {
     let encoded = |bytes: usize| bytes.div_ceil(3) * 4;
-    let length = header.len() + encoded(payload.len()) + 1 + encoded(SIGNATURE_LENGTH);
+    let length = header.len() + encoded(payload.len()) + 1 + encoded(LONGEST_SIGNATURE);
     let mut token = String::with_capacity(length);
     token.push_str(header);
     encode_into(&mut token, payload);
-    let signature = pair.try_sign(token.as_bytes()).ok()?;
+    let signature = pair.sign(token.as_bytes())?;
     token.push('.');
-    encode_into(&mut token, signature.as_ref());
+    encode_into(&mut token, &signature);
     Some(token)
 }
 
@@ -91,11 +95,27 @@ pub enum Rejected {
     BadClaims,
 }
 
-/// The public keys by kid, and the issuer and audiences that a token must have.
+/// What a token must say besides a good signature.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// The issuer, `iss` of the token.
+    pub issuer: String,
+    /// The audiences; the token's `aud` must have one of them.
+    pub audience: Audience,
+    /// The type of the header, `typ`.
+    pub typ: TokenType,
+}
+
+/// The public keys by kid, and what a token must say.
 pub struct Verifier {
-    keys: HashMap<String, DecodingKey>,
-    validation: Validation,
-    typ: String,
+    keys: HashMap<String, VerifyingKey>,
+    expected: Expected,
+}
+
+struct VerifyingKey {
+    algorithm: Algorithm,
+    signature_length: usize,
+    key: DecodingKey,
 }
 
 #[derive(Deserialize)]
@@ -107,69 +127,91 @@ struct OurHeader {
 }
 
 impl Verifier {
-    /// Makes a verifier that accepts tokens of these keys, this issuer and any of these audiences.
-    pub fn new(
-        keys: impl Iterator<Item = (String, [u8; 32])>,
-        issuer: &str,
-        audience: &Audience,
-        typ: &str,
+    /// Makes a verifier that accepts tokens of these keys, this issuer, this type and any of these
+    /// audiences.
+    pub fn new<'k>(
+        keys: impl Iterator<Item = (&'k str, &'k PublicKey)>,
+        expected: Expected,
     ) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.validate_exp = false;
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(audience.all());
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let keys = keys
-            .map(|(kid, public)| (kid, DecodingKey::from_ed_der(&public)))
-            .collect();
+        let verifying = |public: &PublicKey| VerifyingKey {
+            algorithm: public.algorithm(),
+            signature_length: public.signature_length(),
+            key: public.decoding_key(),
+        };
         Self {
-            keys,
-            validation,
-            typ: typ.to_owned(),
+            keys: keys
+                .map(|(kid, public)| (kid.to_owned(), verifying(public)))
+                .collect(),
+            expected,
         }
     }
 
     /// Verifies everything except the times, which the caller compares.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
     pub fn verify(&self, token: &str) -> Result<AccessClaims, Rejected> {
-        let header = self.header(token).ok_or(Rejected::Malformed)?;
+        let (message, payload, signature) = parts(token).ok_or(Rejected::Malformed)?;
+        let header = self.header(message).ok_or(Rejected::Malformed)?;
         let key = self.keys.get(&header.kid).ok_or(Rejected::UnknownKey)?;
-        match jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation) {
-            // A registered claim that the service never writes, such as `nbf`, has a meaning that
-            // this verifier would ignore.
-            Ok(data)
-                if RESERVED
-                    .iter()
-                    .any(|name| data.claims.custom.contains_key(*name)) =>
-            {
-                Err(Rejected::BadClaims)
-            }
-            Ok(data) => Ok(data.claims),
-            Err(e) if matches!(e.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature) => {
-                Err(Rejected::BadSignature)
-            }
-            Err(_) => Err(Rejected::BadClaims),
+        let signature_length = decode(signature).map(|bytes| bytes.len());
+        if header.alg != key.algorithm.as_str() || signature_length != Some(key.signature_length) {
+            return Err(Rejected::Malformed);
         }
+        let is_good = jsonwebtoken::crypto::verify(
+            signature,
+            message.as_bytes(),
+            &key.key,
+            name_in_library(key.algorithm),
+        );
+        if !is_good.unwrap_or(false) {
+            return Err(Rejected::BadSignature);
+        }
+        let claims = serde_json::from_slice(&payload).map_err(|_| Rejected::BadClaims)?;
+        self.check_claims(claims).ok_or(Rejected::BadClaims)
     }
 
-    fn header(&self, token: &str) -> Option<OurHeader> {
-        let is_compact = token.len() <= MAX_LENGTH
-            && token
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        let mut parts = token.split('.');
-        let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if !is_compact
-            || parts.next().is_some()
-            || decode(payload).is_none()
-            || decode(signature)?.len() != SIGNATURE_LENGTH
-        {
-            return None;
-        }
+    fn check_claims(&self, claims: AccessClaims) -> Option<AccessClaims> {
+        // A registered claim that the service never writes, such as `nbf`, has a meaning that this
+        // verifier would ignore.
+        let is_foreign = RESERVED
+            .iter()
+            .any(|name| claims.custom.contains_key(*name));
+        let audiences = self.expected.audience.all();
+        let is_for_us = audiences.iter().any(|own| claims.aud.contains(own));
+        (!is_foreign && is_for_us && claims.iss == self.expected.issuer).then_some(claims)
+    }
+
+    fn header(&self, message: &str) -> Option<OurHeader> {
+        let (header, _) = message.split_once('.')?;
         let header: OurHeader = serde_json::from_slice(&decode(header)?).ok()?;
         let typ = header.typ.to_ascii_lowercase();
-        let is_ours = header.alg == "EdDSA"
-            && typ.strip_prefix("application/").unwrap_or(&typ) == self.typ.to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        let is_ours = typ == self.expected.typ.as_str().to_ascii_lowercase()
+            && header.alg.parse::<Algorithm>().is_ok();
         is_ours.then_some(header)
+    }
+}
+
+/// Splits a compact JWS of a bounded length into the signed message, the decoded payload and the
+/// encoded signature.
+fn parts(token: &str) -> Option<(&str, Vec<u8>, &str)> {
+    let is_compact = token.len() <= MAX_LENGTH
+        && token
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let (message, signature) = token.rsplit_once('.').filter(|_| is_compact)?;
+    let (_, payload) = message.split_once('.')?;
+    Some((message, decode(payload)?, signature))
+}
+
+/// Returns the library's name of an algorithm. It has one for both names of Ed25519, which differ in
+/// nothing but the name.
+fn name_in_library(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::EdDsa | Algorithm::Ed25519 => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
     }
 }
 
@@ -177,8 +219,11 @@ impl Verifier {
 mod tests {
     use super::*;
     use crate::crypto::{decode_array, encode};
+    use crate::model::key::algorithm::RsaSize;
+    use crate::random::SeededRandom;
     use ed25519_dalek::pkcs8::EncodePrivateKey;
     use ed25519_dalek::{Signer as _, SigningKey};
+    use jsonwebtoken::Header;
     use serde_json::json;
 
     fn claims() -> AccessClaims {
@@ -215,7 +260,9 @@ mod tests {
         for byte in 0..=255 {
             let seed = [byte; 32];
             let pair = Keypair::from_seed(&seed).unwrap();
-            let token = Signer::new(&pair, "at+jwt").sign(&claims()).unwrap();
+            let token = Signer::new(&pair)
+                .sign(&claims(), TokenType::AtJwt)
+                .unwrap();
 
             let dalek = SigningKey::from_bytes(&seed);
             let (message, signature) = token.rsplit_once('.').unwrap();
@@ -227,7 +274,7 @@ mod tests {
             let header = Header {
                 typ: Some("at+jwt".into()),
                 kid: Some(pair.kid().into()),
-                ..Header::new(Algorithm::EdDSA)
+                ..Header::new(jsonwebtoken::Algorithm::EdDSA)
             };
             // PKCS#8 of RFC 8410 section 7, with only the seed.
             let der = dalek.to_pkcs8_der().unwrap();
@@ -244,9 +291,15 @@ mod tests {
     /// Knows the key of [`SEED`], and two audiences of which the claims above name one.
     fn verifier() -> Verifier {
         let pair = Keypair::from_seed(&SEED).unwrap();
-        let audience = Audience::Many(vec!["b".into(), "c".into()]);
-        let keys = std::iter::once((pair.kid().to_owned(), pair.public()));
-        Verifier::new(keys, "https://auth.example.com", &audience, "at+jwt")
+        Verifier::new(std::iter::once((pair.kid(), pair.public())), expected())
+    }
+
+    fn expected() -> Expected {
+        Expected {
+            issuer: "https://auth.example.com".into(),
+            audience: Audience::Many(vec!["b".into(), "c".into()]),
+            typ: TokenType::AtJwt,
+        }
     }
 
     fn good_header() -> serde_json::Value {
@@ -277,14 +330,76 @@ mod tests {
     #[test]
     fn a_token_of_ours_reads_back_and_the_signer_names_its_key() {
         let pair = Keypair::from_seed(&SEED).unwrap();
-        let signer = Signer::new(&pair, "at+jwt");
+        let signer = Signer::new(&pair);
         assert_eq!(signer.kid(), pair.kid());
-        let token = signer.sign(&claims()).unwrap();
+        let token = signer.sign(&claims(), TokenType::AtJwt).unwrap();
         assert_eq!(verifier().verify(&token), Ok(claims()));
         for typ in ["AT+JWT", "application/at+jwt"] {
             let header = with(good_header(), "typ", json!(typ));
             let token = signed(&SEED, &header, &good_claims());
             assert_eq!(verifier().verify(&token), Ok(claims()), "{typ}");
+        }
+    }
+
+    /// Every algorithm's token is accepted under its own key and name, and under no other.
+    #[test]
+    fn the_key_decides_the_algorithm_and_never_the_token() {
+        let random = SeededRandom::new(3);
+        let make = |algorithm| Keypair::generate(algorithm, RsaSize::Bits2048, &random).unwrap();
+        let pairs = Algorithm::ALL.map(make);
+        let verifier = Verifier::new(pairs.iter().map(|p| (p.kid(), p.public())), expected());
+        for pair in &pairs {
+            for typ in TokenType::ALL {
+                let token = Signer::new(pair).sign(&claims(), typ).unwrap();
+                let accepted = verifier.verify(&token).is_ok();
+                assert_eq!(accepted, typ == TokenType::AtJwt, "{}", pair.algorithm());
+            }
+            for kid in pairs.iter().map(Keypair::kid) {
+                for alg in [
+                    "EdDSA", "Ed25519", "ES256", "RS256", "HS256", "PS256", "none",
+                ] {
+                    let header = json!({ "typ": "at+jwt", "alg": alg, "kid": kid });
+                    let header = format!("{}.", encode(header.to_string().as_bytes()));
+                    let payload = good_claims().to_string();
+                    let token = compact(&pair.signing_pair(), &header, payload.as_bytes());
+                    let is_its_own = kid == pair.kid() && alg == pair.algorithm().as_str();
+                    let accepted = verifier.verify(&token.unwrap()).is_ok();
+                    assert_eq!(accepted, is_its_own, "{alg} {}", pair.algorithm());
+                }
+            }
+        }
+    }
+
+    /// RFC 7515 section 3.4: an ECDSA signature is r and s, not their DER.
+    #[test]
+    fn a_signature_in_another_form_or_of_another_length_is_refused() {
+        let random = SeededRandom::new(4);
+        for algorithm in Algorithm::ALL {
+            let pair = Keypair::generate(algorithm, RsaSize::Bits2048, &random).unwrap();
+            let keys = std::iter::once((pair.kid(), pair.public()));
+            let verifier = Verifier::new(keys, expected());
+            let token = Signer::new(&pair)
+                .sign(&claims(), TokenType::AtJwt)
+                .unwrap();
+            assert!(verifier.verify(&token).is_ok());
+            let (message, signature) = token.rsplit_once('.').unwrap();
+            let good = decode(signature).unwrap();
+            let half = good.len() / 2;
+            let zeros = vec![0; half];
+            let der = [&[0x30, 68, 2, 32][..], &good[..32], &[2, 32], &good[32..64]].concat();
+            for odd in [
+                [&good[..], &[0]].concat(),
+                [&[0], &good[..]].concat(),
+                good[..good.len() - 1].to_vec(),
+                [&zeros[..], &good[half..]].concat(),
+                [&good[..half], &zeros[..]].concat(),
+                vec![0; good.len()],
+                vec![],
+                der,
+            ] {
+                let token = format!("{message}.{}", encode(&odd));
+                assert!(verifier.verify(&token).is_err(), "{algorithm} {odd:?}");
+            }
         }
     }
 
@@ -328,7 +443,7 @@ mod tests {
                 "{claims}"
             );
         }
-        for name in ["iss", "aud", "sub", "exp"] {
+        for name in ["iss", "aud", "sub", "exp", "sid", "jti"] {
             let mut claims = good_claims();
             claims.as_object_mut().unwrap().remove(name);
             let token = signed(&SEED, &good_header(), &claims);

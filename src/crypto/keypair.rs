@@ -1,206 +1,234 @@
-//! Ed25519 key pairs: generated, imported, checked, exported. `jws` signs tokens with them, `seal`
-//! encrypts them at rest.
+//! Key pairs of the four algorithms: generated, checked, ready to sign. `import` reads them from
+//! files, `private_jwk` writes them, `jws` signs tokens with them, `seal` encrypts them at rest.
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePublicKey, spki::der::pem::LineEnding};
-use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
+use std::sync::Arc;
+
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey as P256Scalar};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+};
+use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
-use super::{decode_array, encode, jwk};
+use super::public_key::{InvalidPublicKey, PublicKey};
+use crate::model::key::algorithm::{Algorithm, KeyType, RsaSize};
+use crate::random::{self, Random};
 
-/// A private key and its kid. It has no `Debug`; both libraries erase their copy of the private
-/// key when it is dropped.
+/// A private key, its public key and its kid. It has no `Debug`; the libraries erase their copies
+/// of the private key when the last owner is dropped.
 pub struct Keypair {
-    /// The seed and the public key, for import and export.
-    key: SigningKey,
-    /// The same pair, parsed by aws-lc-rs, for signing.
-    signing: Ed25519KeyPair,
+    pub(super) private: Private,
+    pub(super) public: PublicKey,
+    thumbprint: String,
     kid: String,
+}
+
+pub(super) enum Private {
+    /// The seed and the public key for sealing, and the same pair for signing.
+    Ed25519(Box<(SigningKey, Ed25519KeyPair)>),
+    P256(Arc<EcdsaKeyPair>),
+    Rsa(Arc<RsaKeyPair>),
+}
+
+/// A second handle of a parsed pair; the private key is not copied.
+#[derive(Clone)]
+pub(super) enum SigningPair {
+    Ed25519(Ed25519KeyPair),
+    P256(Arc<EcdsaKeyPair>),
+    Rsa(Arc<RsaKeyPair>),
 }
 
 /// The reason why a text or a seed is not a usable key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum InvalidKey {
-    #[error("the file holds neither an Ed25519 private key in PKCS#8 PEM nor a private JWK")]
+    #[error(
+        "the file holds neither a private key in PEM (PKCS#8, PKCS#1 or SEC1) nor a private JWK"
+    )]
     Unreadable,
-    #[error("the JWK's x does not belong to its d")]
+    #[error("the key is of another type than Ed25519, P-256, and RSA with 2048 to 4096 bits")]
+    OtherType,
+    #[error("the private key and the public key in the file do not belong together")]
     Mismatch,
+    #[error("the public part is not usable: {0}")]
+    Public(#[from] InvalidPublicKey),
+    #[error("a key of this type cannot be used for {0}")]
+    OtherAlgorithm(Algorithm),
+    #[error("a kid has 1 to 100 of the characters A-Z a-z 0-9 . _ ~ + / = : -")]
+    Kid,
     #[error("the new key does not verify its own signature")]
     SelfTest,
 }
 
+/// Returns whether a text can be the kid of a key.
+pub fn is_kid(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~+/=:-".contains(&b);
+    (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+impl SigningPair {
+    /// Signs a message; `None` if the library fails.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Ed25519(pair) => Some(pair.try_sign(message).ok()?.as_ref().to_vec()),
+            Self::P256(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), message).ok()?;
+                Some(signature.as_ref().to_vec())
+            }
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    message,
+                    &mut signature,
+                )
+                .ok()?;
+                Some(signature)
+            }
+        }
+    }
+}
+
 impl Keypair {
-    /// Makes a pair from 32 secret bytes and tests it: aws-lc-rs, which will sign the tokens, must
-    /// derive the same public key as ed25519-dalek, and its signature of a probe must pass
-    /// ed25519-dalek's strict verification. Every private key is loaded through this function.
+    /// Makes an `EdDSA` pair from 32 secret bytes.
+    ///
+    /// # Errors
+    /// [`InvalidKey::SelfTest`] if the two libraries do not agree about it.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
+        Self::ed25519(seed, Algorithm::EdDsa)
+    }
+
+    /// Generates a pair. `rsa_size` is the size of a new RSA key. An RSA key takes up to a second
+    /// and is drawn from the generator of aws-lc, because its search for primes has its own.
+    ///
+    /// # Errors
+    /// [`InvalidKey::SelfTest`] if the library fails.
+    pub fn generate(
+        algorithm: Algorithm,
+        rsa_size: RsaSize,
+        random: &dyn Random,
+    ) -> Result<Self, InvalidKey> {
+        match algorithm.key_type() {
+            KeyType::Ed25519 => {
+                let seed = Zeroizing::new(random::bytes(random));
+                Self::ed25519(&seed, algorithm)
+            }
+            KeyType::P256 => {
+                // One draw in 2^32 is not a scalar of the curve.
+                for _ in 0..4 {
+                    let scalar: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes(random));
+                    if let Ok(pair) = Self::p256(&*scalar) {
+                        return Ok(pair);
+                    }
+                }
+                Err(InvalidKey::SelfTest)
+            }
+            KeyType::Rsa => {
+                let size = match rsa_size {
+                    RsaSize::Bits2048 => KeySize::Rsa2048,
+                    RsaSize::Bits3072 => KeySize::Rsa3072,
+                };
+                let pair = RsaKeyPair::generate(size).map_err(|_| InvalidKey::SelfTest)?;
+                Self::rsa(pair)
+            }
+        }
+    }
+
+    pub(super) fn ed25519(seed: &[u8; 32], algorithm: Algorithm) -> Result<Self, InvalidKey> {
         let key = SigningKey::from_bytes(seed);
         let public = key.verifying_key().to_bytes();
         let signing = Ed25519KeyPair::from_seed_and_public_key(seed, &public)
             .map_err(|_| InvalidKey::SelfTest)?;
+        let public = PublicKey::ed25519(public, algorithm);
+        Self::tested(Private::Ed25519(Box::new((key, signing))), public)
+    }
+
+    pub(super) fn p256(scalar: &[u8]) -> Result<Self, InvalidKey> {
+        let unreadable = |_| InvalidKey::Unreadable;
+        let private = P256Scalar::from_private_key(&ECDH_P256, scalar).map_err(unreadable)?;
+        let point = private
+            .compute_public_key()
+            .map_err(|_| InvalidKey::Unreadable)?;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            scalar,
+            point.as_ref(),
+        )
+        .map_err(unreadable)?;
+        Self::of_p256(pair)
+    }
+
+    pub(super) fn of_p256(pair: EcdsaKeyPair) -> Result<Self, InvalidKey> {
+        let public = PublicKey::p256(pair.public_key().as_ref())?;
+        Self::tested(Private::P256(Arc::new(pair)), public)
+    }
+
+    pub(super) fn rsa(pair: RsaKeyPair) -> Result<Self, InvalidKey> {
+        let (n, e) = {
+            let public = pair.public_key();
+            let bytes = |number: aws_lc_rs::io::Positive<'_>| {
+                number.big_endian_without_leading_zero().to_vec()
+            };
+            (bytes(public.modulus()), bytes(public.exponent()))
+        };
+        let public = PublicKey::rsa(&n, &e)?;
+        Self::tested(Private::Rsa(Arc::new(pair)), public)
+    }
+
+    /// Tests a pair: the public key that is published must verify a signature of the private key
+    /// that will sign. Every private key is loaded through this function.
+    fn tested(private: Private, public: PublicKey) -> Result<Self, InvalidKey> {
+        let thumbprint = public.thumbprint();
+        let pair = Self {
+            private,
+            public,
+            kid: thumbprint.clone(),
+            thumbprint,
+        };
         let probe = b"countersign self-test";
-        let signature = signing.try_sign(probe).map_err(|_| InvalidKey::SelfTest)?;
-        if !verify_strict(&public, probe, signature.as_ref()) {
-            return Err(InvalidKey::SelfTest);
-        }
-        let kid = jwk::thumbprint(&public);
-        Ok(Self { key, signing, kid })
-    }
-
-    /// Parses a PKCS#8 PEM or a private JWK.
-    pub fn import(text: &str) -> Result<Self, InvalidKey> {
-        if let Ok(key) = SigningKey::from_pkcs8_pem(text.trim()) {
-            return Self::from_seed(key.as_bytes());
-        }
-        let jwk: serde_json::Value =
-            serde_json::from_str(text).map_err(|_| InvalidKey::Unreadable)?;
-        let member = |name: &str| jwk.get(name).and_then(serde_json::Value::as_str);
-        if member("kty") != Some("OKP") || member("crv") != Some("Ed25519") {
-            return Err(InvalidKey::Unreadable);
-        }
-        let seed = Zeroizing::new(
-            member("d")
-                .and_then(decode_array::<32>)
-                .ok_or(InvalidKey::Unreadable)?,
-        );
-        let pair = Self::from_seed(&seed)?;
-        let stated = member("x")
-            .and_then(decode_array::<32>)
-            .ok_or(InvalidKey::Unreadable)?;
-        if stated == pair.public() {
-            Ok(pair)
-        } else {
-            Err(InvalidKey::Mismatch)
+        match pair.signing_pair().sign(probe) {
+            Some(signature) if pair.public.verify(probe, &signature) => Ok(pair),
+            Some(_) | None => Err(InvalidKey::SelfTest),
         }
     }
 
-    /// Returns the RFC 7638 thumbprint of the public JWK.
+    /// Gives the pair the kid that it had elsewhere; `import` has checked it.
+    pub(super) fn named(self, kid: &str) -> Self {
+        Self {
+            kid: kid.to_owned(),
+            ..self
+        }
+    }
+
+    /// Returns the id under which the key is published.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// Returns the public key's 32 bytes.
-    pub fn public(&self) -> [u8; 32] {
-        self.key.verifying_key().to_bytes()
+    /// Returns the RFC 7638 thumbprint of the public JWK.
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
-    /// Builds the private JWK, which is only ever encrypted (`seal`).
-    pub(super) fn private_jwk(&self) -> Zeroizing<String> {
-        let d = Zeroizing::new(encode(self.key.as_bytes()));
-        Zeroizing::new(format!(
-            r#"{{"kty":"OKP","crv":"Ed25519","x":"{}","d":"{}"}}"#,
-            encode(&self.public()),
-            &*d
-        ))
+    /// Returns the algorithm that the pair signs by.
+    pub fn algorithm(&self) -> Algorithm {
+        self.public.algorithm()
     }
 
-    /// Returns a second handle of the parsed pair that signs; the private key is not copied.
-    pub(super) fn signing_pair(&self) -> Ed25519KeyPair {
-        self.signing.clone()
+    /// Returns the public key.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
-}
 
-/// Encodes a public key as PEM, for `keys export --format pem`.
-pub fn public_pem(public: &[u8; 32]) -> Option<String> {
-    VerifyingKey::from_bytes(public)
-        .ok()?
-        .to_public_key_pem(LineEnding::LF)
-        .ok()
-}
-
-/// Verifies a signature by RFC 8032, and also refuses small-order keys and non-canonical encodings.
-pub fn verify_strict(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
-    let (Ok(key), Ok(signature)) = (
-        VerifyingKey::from_bytes(public),
-        Signature::from_slice(signature),
-    ) else {
-        return false;
-    };
-    key.verify_strict(message, &signature).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ed25519_dalek::pkcs8::EncodePrivateKey;
-
-    #[test]
-    fn imports_what_it_and_others_export() {
-        let pair = Keypair::from_seed(&[5; 32]).unwrap();
-        let pem = SigningKey::from_bytes(&[5; 32])
-            .to_pkcs8_pem(LineEnding::LF)
-            .unwrap();
-        assert_eq!(Keypair::import(&pem).unwrap().kid(), pair.kid());
-        assert_eq!(
-            Keypair::import(&pair.private_jwk()).unwrap().kid(),
-            pair.kid()
-        );
-        let swapped = pair
-            .private_jwk()
-            .replace(&encode(&pair.public()), &encode(&[9; 32]));
-        assert!(matches!(
-            Keypair::import(&swapped),
-            Err(InvalidKey::Mismatch)
-        ));
-        for text in [
-            "",
-            "{}",
-            "-----BEGIN PRIVATE KEY-----",
-            r#"{"kty":"OKP","crv":"Ed25519","d":"AA"}"#,
-        ] {
-            assert!(Keypair::import(text).is_err(), "{text}");
+    /// Returns a second handle of the parsed pair that signs.
+    pub(super) fn signing_pair(&self) -> SigningPair {
+        match &self.private {
+            Private::Ed25519(pair) => SigningPair::Ed25519(pair.1.clone()),
+            Private::P256(pair) => SigningPair::P256(Arc::clone(pair)),
+            Private::Rsa(pair) => SigningPair::Rsa(Arc::clone(pair)),
         }
-    }
-
-    #[test]
-    fn a_jwk_of_another_type_or_curve_is_refused_whatever_its_members_are() {
-        let jwk = |kty: &str, crv: &str| {
-            let pair = Keypair::from_seed(&[5; 32]).unwrap();
-            let good = pair.private_jwk();
-            let text = good.replace("\"OKP\"", &format!("\"{kty}\""));
-            text.replace("\"Ed25519\"", &format!("\"{crv}\""))
-        };
-        assert!(Keypair::import(&jwk("OKP", "Ed25519")).is_ok());
-        for (kty, crv) in [("EC", "Ed25519"), ("OKP", "X25519"), ("EC", "P-256")] {
-            let refused = Keypair::import(&jwk(kty, crv));
-            assert!(
-                matches!(refused, Err(InvalidKey::Unreadable)),
-                "{kty} {crv}"
-            );
-        }
-    }
-
-    /// The key of RFC 8037 appendix A.2 as a SubjectPublicKeyInfo (RFC 8410 section 4).
-    #[test]
-    fn a_public_key_has_the_pem_that_other_programs_read() {
-        let pair = Keypair::import(
-            r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
-        )
-        .unwrap();
-        let pem = public_pem(&pair.public()).unwrap();
-        assert_eq!(
-            pem,
-            "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
-        );
-    }
-
-    #[test]
-    fn a_signature_of_another_message_key_or_length_is_refused() {
-        let pair = Keypair::from_seed(&[5; 32]).unwrap();
-        let signature = pair.signing_pair().sign(b"message");
-        let good = signature.as_ref();
-        assert!(verify_strict(&pair.public(), b"message", good));
-        assert!(!verify_strict(&pair.public(), b"massage", good));
-        assert!(!verify_strict(&pair.public(), b"message", &good[..63]));
-        let other = Keypair::from_seed(&[6; 32]).unwrap();
-        assert!(!verify_strict(&other.public(), b"message", good));
-        // A key of small order, for which a signature of zeros passes the loose verification of
-        // every message.
-        let mut neutral = [0; 32];
-        neutral[0] = 1;
-        let mut zeros = [0; 64];
-        zeros[0] = 1;
-        assert!(!verify_strict(&neutral, b"message", &zeros));
     }
 }

@@ -1,12 +1,14 @@
 //! Private keys at rest: a private JWK inside a compact JWE, `dir` + `A256GCM`, `kid` = the master
 //! key's id (RFC 7516). The algorithm is fixed here and never taken from the text; a sealed key
-//! opens only in the row of its own kid.
+//! opens only in its own row: the row's kid, thumbprint and algorithm must be those of the key.
 
 use josekit::jwe::{self, JweHeader, alg::direct::DirectJweAlgorithm};
 use zeroize::Zeroizing;
 
+use super::import::Stated;
 use super::keypair::Keypair;
 use super::master_key::MasterKey;
+use crate::model::key::algorithm::Algorithm;
 
 /// The reason why a sealed key could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,27 +20,51 @@ pub enum Error {
     OtherMasterKey { kid: String, sealed_under: String },
     #[error("the signing key {0} cannot be decrypted: its row was damaged or changed")]
     Damaged(String),
+    #[error("the signing key {0} cannot be written as a JWK")]
+    Unwritable(String),
+}
+
+/// What the row of a sealed key says about it in the clear.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'r> {
+    /// The id of the key.
+    pub kid: &'r str,
+    /// The RFC 7638 thumbprint of its public JWK.
+    pub thumbprint: &'r str,
+    /// The algorithm that it signs by.
+    pub algorithm: Algorithm,
 }
 
 /// Seals a key pair under a master key.
-pub fn seal(pair: &Keypair, master: &MasterKey) -> String {
+///
+/// # Errors
+/// [`Error::Unwritable`] if the library does not give the private key out.
+pub fn seal(pair: &Keypair, master: &MasterKey) -> Result<String, Error> {
+    let plain = pair
+        .private_jwk()
+        .ok_or_else(|| Error::Unwritable(pair.kid().to_owned()))?;
     let mut header = JweHeader::new();
     header.set_content_encryption("A256GCM");
     header.set_key_id(master.id());
     let encrypter = DirectJweAlgorithm::Dir
         .encrypter_from_bytes(master.seal)
         .expect("32 bytes are a key");
-    jwe::serialize_compact(pair.private_jwk().as_bytes(), &header, &encrypter)
-        .expect("sealing cannot fail with a good key")
+    Ok(
+        jwe::serialize_compact(plain.as_bytes(), &header, &encrypter)
+            .expect("sealing cannot fail with a good key"),
+    )
 }
 
-/// Opens the pair of the row `kid` under one of the loaded master keys.
+/// Opens the pair of a row under one of the loaded master keys.
+///
+/// # Errors
+/// [`Error::OtherMasterKey`], or [`Error::Damaged`] if it is not the sealed key of this row.
 pub fn open<'k>(
     jwe: &str,
-    kid: &str,
+    row: Row<'_>,
     masters: impl Iterator<Item = &'k MasterKey>,
 ) -> Result<Keypair, Error> {
-    let damaged = || Error::Damaged(kid.to_owned());
+    let damaged = || Error::Damaged(row.kid.to_owned());
     let header = jwe
         .split('.')
         .next()
@@ -57,26 +83,41 @@ pub fn open<'k>(
     let master = masters
         .find(|m| m.id() == sealed_under)
         .ok_or(Error::OtherMasterKey {
-            kid: kid.to_owned(),
+            kid: row.kid.to_owned(),
             sealed_under,
         })?;
     let decrypter = DirectJweAlgorithm::Dir
         .decrypter_from_bytes(master.seal)
         .expect("32 bytes are a key");
     let (plain, _) = jwe::deserialize_compact(jwe, &decrypter).map_err(|_| damaged())?;
-    let plain = Zeroizing::new(String::from_utf8(plain).map_err(|_| damaged())?);
-    let pair = Keypair::import(&plain).map_err(|_| damaged())?;
-    // A JWE that was copied from another row can be decrypted, but its key has another kid.
-    if pair.kid() == kid {
-        Ok(pair)
-    } else {
-        Err(damaged())
-    }
+    let plain = Zeroizing::new(plain);
+    let plain = std::str::from_utf8(&plain).map_err(|_| damaged())?;
+    let pair = Keypair::import(plain, &Stated::default()).map_err(|_| damaged())?;
+    // A JWE that was copied from another row can be decrypted, but its key is another one. A key
+    // with a kid of its own or with another algorithm than EdDSA says so in the sealed JWK.
+    let is_of_row = pair.kid() == row.kid
+        && pair.thumbprint() == row.thumbprint
+        && pair.algorithm() == row.algorithm;
+    if is_of_row { Ok(pair) } else { Err(damaged()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::key::algorithm::RsaSize;
+    use crate::random::SeededRandom;
+
+    fn row(pair: &Keypair) -> Row<'_> {
+        Row {
+            kid: pair.kid(),
+            thumbprint: pair.thumbprint(),
+            algorithm: pair.algorithm(),
+        }
+    }
+
+    fn opens(sealed: &str, row: Row<'_>, masters: &[&MasterKey]) -> Result<Keypair, Error> {
+        open(sealed, row, masters.iter().copied())
+    }
 
     #[test]
     fn opens_only_in_its_own_row_under_its_own_master_key() {
@@ -85,34 +126,64 @@ mod tests {
             Keypair::from_seed(&[3; 32]).unwrap(),
             Keypair::from_seed(&[4; 32]).unwrap(),
         );
-        let sealed = seal(&one, &a);
+        let sealed = seal(&one, &a).unwrap();
         assert_eq!(
-            open(&sealed, one.kid(), [&b, &a].into_iter())
-                .unwrap()
-                .kid(),
+            opens(&sealed, row(&one), &[&b, &a]).unwrap().kid(),
             one.kid()
         );
         assert!(matches!(
-            open(&sealed, one.kid(), [&b].into_iter()),
+            opens(&sealed, row(&one), &[&b]),
             Err(Error::OtherMasterKey { .. })
         ));
         assert_eq!(
-            open(&sealed, two.kid(), [&a].into_iter()).err(),
+            opens(&sealed, row(&two), &[&a]).err(),
             Some(Error::Damaged(two.kid().into())),
             "pasted into another row"
         );
         for at in 0..sealed.len() {
             let mut bytes = sealed.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            assert!(
-                open(
-                    std::str::from_utf8(&bytes).unwrap(),
-                    one.kid(),
-                    [&a].into_iter()
-                )
-                .is_err(),
-                "byte {at}"
-            );
+            let changed = String::from_utf8(bytes).unwrap();
+            assert!(opens(&changed, row(&one), &[&a]).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_every_algorithm_opens_again_and_only_as_what_it_was() {
+        let master = MasterKey::new([1; 32]);
+        let random = SeededRandom::new(7);
+        for algorithm in Algorithm::ALL {
+            let own = Keypair::generate(algorithm, RsaSize::Bits2048, &random).unwrap();
+            let text = own.private_jwk().unwrap();
+            let stated = Stated {
+                kid: Some("from-elsewhere".into()),
+                algorithm: Some(algorithm),
+            };
+            let imported = Keypair::import(&text, &stated).unwrap();
+            for pair in [own, imported] {
+                let sealed = seal(&pair, &master).unwrap();
+                let opened = opens(&sealed, row(&pair), &[&master]).unwrap();
+                assert_eq!(opened.kid(), pair.kid());
+                assert_eq!(opened.public(), pair.public());
+                // Each fact of the row is checked by itself.
+                for other in Algorithm::ALL.into_iter().filter(|o| *o != algorithm) {
+                    let changed = Row {
+                        algorithm: other,
+                        ..row(&pair)
+                    };
+                    assert!(opens(&sealed, changed, &[&master]).is_err(), "{other}");
+                }
+                let changed = Row {
+                    kid: "another",
+                    ..row(&pair)
+                };
+                assert!(opens(&sealed, changed, &[&master]).is_err(), "{algorithm}");
+                let changed = Row {
+                    thumbprint: "another",
+                    ..row(&pair)
+                };
+                assert!(opens(&sealed, changed, &[&master]).is_err(), "{algorithm}");
+            }
         }
     }
 
@@ -132,14 +203,15 @@ mod tests {
             let encrypter = DirectJweAlgorithm::Dir
                 .encrypter_from_bytes(master.seal)
                 .unwrap();
-            jwe::serialize_compact(pair.private_jwk().as_bytes(), &header, &encrypter).unwrap()
+            let plain = pair.private_jwk().unwrap();
+            jwe::serialize_compact(plain.as_bytes(), &header, &encrypter).unwrap()
         };
-        let opened = |jwe: &str| open(jwe, pair.kid(), [&master].into_iter()).is_ok();
-        assert!(opened(&sealed("A256GCM", None)));
+        let is_opened = |jwe: &str| opens(jwe, row(&pair), &[&master]).is_ok();
+        assert!(is_opened(&sealed("A256GCM", None)));
         assert!(
-            !opened(&sealed("A128CBC-HS256", None)),
+            !is_opened(&sealed("A128CBC-HS256", None)),
             "it takes 32 bytes too"
         );
-        assert!(!opened(&sealed("A256GCM", Some("jwk+json"))));
+        assert!(!is_opened(&sealed("A256GCM", Some("jwk+json"))));
     }
 }

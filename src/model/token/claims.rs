@@ -58,12 +58,16 @@ pub struct AccessClaims {
     pub sid: String,
     /// When the user last proved the password.
     pub auth_time: u64,
-    /// The email address of the user.
-    pub email: String,
+    /// The email address of the user. This claim and the two after it are missing in tokens with
+    /// minimal claims.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub email: Option<String>,
     /// Whether the email address is verified.
-    pub email_verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub email_verified: Option<bool>,
     /// The name of the user.
-    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
     /// Comma-joined role names, as the Better Auth client expects them.
     pub role: String,
     /// The role names as a list (RFC 9068 section 2.2.3.1).
