@@ -2,6 +2,7 @@
 //! them one by one and records every problem, `settings` and the file of each section name them with
 //! their bounds. This file defines the result. Secrets are named here but read by `crypto`.
 
+mod audiences;
 mod database;
 mod effective;
 mod environment;
@@ -9,17 +10,20 @@ mod keys;
 mod limits;
 mod mail;
 mod mask;
+mod names;
 mod pages;
 mod passwords;
 mod paths;
 mod problem;
 mod reader;
+mod secret;
 pub mod secret_file;
 mod server;
 mod sessions;
 mod settings;
 mod sources;
 mod text;
+mod token_values;
 mod tokens;
 mod units;
 mod webhooks;
@@ -30,7 +34,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
-use zeroize::Zeroizing;
 
 pub use effective::{Became, Effective};
 pub use environment::texts as texts_of_environment;
@@ -40,6 +43,7 @@ pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
 pub use passwords::Passwords;
 pub use problem::Problem;
+pub use secret::Secret;
 pub use sources::Sources;
 pub use webhooks::Webhooks;
 
@@ -50,10 +54,12 @@ use crate::model::kernel::mount::Mount;
 use crate::model::kernel::naming::CookiePrefix;
 use crate::model::kernel::origin::TrustedOrigins;
 use crate::model::kernel::web_url::Issuer;
-use crate::model::key::key;
+use crate::model::key::algorithm::RsaSize;
+use crate::model::key::slots::Policies;
 use crate::model::session::ticket::Retry;
 use crate::model::session::{refresh, session};
 use crate::model::token::claims::{Audience, ClaimSource};
+use crate::model::token::target::Targets;
 
 /// All settings, validated.
 #[derive(Debug, Clone)]
@@ -143,7 +149,8 @@ pub struct Database {
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Keys {
     pub dir: PathBuf,
-    pub policy: key::Policy,
+    pub rsa_size: RsaSize,
+    pub policies: Policies,
 }
 
 /// `[tokens]`
@@ -153,7 +160,7 @@ pub struct Tokens {
     pub issuer: Issuer,
     pub audience: Audience,
     pub client_id: String,
-    pub typ: String,
+    pub targets: Targets,
     pub access_ttl: Duration,
     pub access_ttl_jitter: f64,
     pub iat_backdate: Duration,
@@ -266,16 +273,6 @@ pub struct MasterKeySources {
     pub previous: Option<Secret>,
     /// `COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE`: the same, from a file.
     pub previous_file: Option<PathBuf>,
-}
-
-/// A secret text. Its `Debug` output is `…`.
-#[derive(Clone)]
-pub struct Secret(pub Zeroizing<String>);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
 }
 
 impl Config {

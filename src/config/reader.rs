@@ -204,37 +204,6 @@ impl Reader {
             .collect()
     }
 
-    /// Reads the names that the operator chose in a section such as `roles`; `check` returns what
-    /// is wrong with a name.
-    pub(super) fn names_under(
-        &mut self,
-        section: &str,
-        check: impl Fn(&str) -> Result<(), String>,
-    ) -> Vec<String> {
-        let prefix = format!("{section}.");
-        let names: Vec<String> = self
-            .entries
-            .keys()
-            .filter_map(|k| k.strip_prefix(&prefix))
-            .map(ToOwned::to_owned)
-            .collect();
-        let mut good = Vec::new();
-        for name in names {
-            match text::check(&name).and_then(|()| check(&name)) {
-                Ok(()) => good.push(name),
-                Err(message) => {
-                    let key = format!("{prefix}{name}");
-                    // It is refused because of its form, so it is not reported as unknown.
-                    if let Some(entry) = self.entries.get_mut(&key) {
-                        entry.asked = true;
-                    }
-                    self.problem(&key, text::with_example(&key, "", message));
-                }
-            }
-        }
-        good
-    }
-
     /// Records what `config show` prints for a setting.
     fn show(&mut self, key: &str, value: &str, source: &'static str) {
         self.show_masked(key, mask::setting(key, value), source);

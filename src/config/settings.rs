@@ -24,8 +24,8 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
     let database = database::read(&mut r, &sources.environment);
-    let tokens = tokens(&mut r, &public_url, allow_insecure);
-    let keys = keys(&mut r, tokens.access_ttl);
+    let (tokens, audiences) = tokens(&mut r, &public_url, allow_insecure);
+    let keys = keys(&mut r, &tokens, &audiences);
     let sessions = sessions::read(&mut r, &public_url);
     let passwords = passwords::read(&mut r, &public_url);
     let sign_up = SignUp {

@@ -131,6 +131,7 @@ impl Gathered {
             };
             match value {
                 Value::Dict(_, inner) => self.flatten(&key, inner),
+                Value::Array(_, items) if key == "audiences" => self.flatten_named(&key, items),
                 Value::Array(_, items) => {
                     let items = items.iter().filter_map(plain).collect();
                     self.put(key, Text::Many(items), "file");
@@ -142,6 +143,33 @@ impl Gathered {
                         "write a text, a number, true or false, or a list".into(),
                     ),
                 },
+            }
+        }
+    }
+
+    /// Takes a list of tables, each under its own `name`.
+    fn flatten_named(&mut self, prefix: &str, items: Vec<Value>) {
+        for (at, item) in items.into_iter().enumerate() {
+            let Some(Value::String(_, name)) = item.find_ref("name") else {
+                let which = format!("{prefix}[{at}]");
+                self.problem(
+                    &which,
+                    "write [[audiences]] with a name, such as name = \"billing\"".into(),
+                );
+                continue;
+            };
+            let name = name.clone();
+            let key = format!("{prefix}.{name}");
+            let of_it = format!("{key}.");
+            if name.contains('.') {
+                self.problem(&key, "the name of an audience has no dot".into());
+            } else if self.entries.keys().any(|known| known.starts_with(&of_it)) {
+                self.problem(&key, format!("two audiences have the name {name:?}"));
+            } else if let Value::Dict(_, mut inner) = item {
+                inner.remove("name");
+                // An audience that says nothing but its name exists, too.
+                self.put(format!("{key}.audience"), Text::One(name.clone()), "file");
+                self.flatten(&key, inner);
             }
         }
     }

@@ -1,27 +1,30 @@
-//! `[tokens]`: issuer, audiences, lifetimes and claims of access tokens.
+//! `[tokens]`: issuer, default audience, algorithm, lifetimes and claims of access tokens.
 
 use std::time::Duration;
 
 use url::Url;
 
 use crate::config::units::{HOUR, MINUTE};
-use crate::model::kernel::loopback::LOOPBACK;
 use crate::model::kernel::naming;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::token::claims;
 use crate::model::token::claims::{Audience, RESERVED};
+use crate::model::token::target::{ClaimSet, Target, TargetName, Targets};
 
+use super::audiences::{Audiences, Base};
 use super::reader::Reader;
+use super::token_values::{ALGORITHMS, TYPES, parse_issuer};
 use super::{MintFromSession, Tokens};
 
-pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
+/// Reads `[tokens]` and `[[audiences]]`.
+pub(super) fn tokens(
+    r: &mut Reader,
+    public_url: &Url,
+    allow_insecure: bool,
+) -> (Tokens, Audiences) {
     let own = Issuer::of(public_url);
     let issuer = r.parsed("tokens.issuer", own.as_str(), |text| {
-        let (issuer, url) = Issuer::parse(text)?;
-        if url.scheme() == "http" && !allow_insecure && !LOOPBACK.contains(&url.host_str().unwrap_or_default()) {
-            return Err("an issuer is https (RFC 8414 section 2); http only on loopback, or with server.allow_insecure".to_owned());
-        }
-        Ok(issuer)
+        parse_issuer(text, allow_insecure).map(|(issuer, _)| issuer)
     });
     let issuer = issuer.unwrap_or(own);
     let mut audiences = r.list("tokens.audience", naming::token);
@@ -46,14 +49,28 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
         .or_else(|| audience.all().first().cloned());
     let client = client.unwrap_or_default();
     r.became_if("tokens.client_id", "", &client, "it is the first audience");
-    Tokens {
+    let access_ttl = r.duration("tokens.access_ttl", "15m", MINUTE..=HOUR);
+    let default = Target {
+        name: TargetName::Default,
+        audience: audience.clone(),
+        algorithm: r.choice("tokens.algorithm", &ALGORITHMS),
+        typ: r.choice("tokens.typ", &TYPES),
+        access_ttl,
+        claims: ClaimSet::Full,
+        issuer: issuer.clone(),
+    };
+    let base = Base {
+        default: &default,
+        public_url,
+        allow_insecure,
+    };
+    let audiences = Audiences::read(r, &base);
+    let tokens = Tokens {
         issuer,
         audience,
         client_id: client,
-        typ: r
-            .choice("tokens.typ", &[("at+jwt", "at+jwt"), ("JWT", "JWT")])
-            .to_owned(),
-        access_ttl: r.duration("tokens.access_ttl", "15m", MINUTE..=HOUR),
+        targets: Targets::new(default, audiences.targets()),
+        access_ttl,
         access_ttl_jitter: jitter.unwrap_or_default(),
         iat_backdate: r.duration("tokens.iat_backdate", "5s", Duration::ZERO..=MINUTE),
         mint_from_session: r.choice(
@@ -65,7 +82,8 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
             ],
         ),
         claims: custom_claims(r),
-    }
+    };
+    (tokens, audiences)
 }
 
 /// Checks that a text has only visible ASCII characters and spaces (RFC 6749 appendix A.1).

@@ -8,6 +8,4 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
-
 pub(super) const YEAR: Duration = Duration::from_secs(366 * 86_400);

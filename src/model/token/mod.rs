@@ -1,3 +1,4 @@
-//! The content of an access token.
+//! The content of an access token, and the backends that tokens are made for.
 
 pub mod claims;
+pub mod target;
