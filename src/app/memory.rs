@@ -14,7 +14,8 @@ use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock;
 use crate::model::kernel::trusted_clock::Doubt;
-use crate::model::key::key::{Ring, State};
+use crate::model::key::key::State;
+use crate::model::key::slots::Slots;
 use crate::model::limit::block::Block;
 
 /// Cached users by id **and** version, so that a stale entry cannot be used on any replica; entries
@@ -113,17 +114,16 @@ pub struct RevokedKids(Mutex<HashSet<String>>);
 impl RevokedKids {
     /// Records the revoked keys of a ring. Returns the keys that the ring publishes although they
     /// were revoked before, the active one last.
-    pub fn learn(&self, ring: &Ring) -> Vec<String> {
+    pub fn learn(&self, slots: &Slots) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(
-            ring.keys
-                .iter()
+            slots
+                .keys()
                 .filter(|key| key.state == State::Revoked)
                 .map(|key| key.kid.clone()),
         );
-        let mut revived: Vec<_> = ring
-            .keys
-            .iter()
+        let mut revived: Vec<_> = slots
+            .keys()
             .filter(|key| key.state.is_published() && known.contains(&key.kid))
             .collect();
         // Revoking the active key makes the standby key active, so a standby key that was revoked

@@ -124,7 +124,7 @@ async fn at_rotation(
     woken: &Arc<Notify>,
 ) -> Result<(), JobSchedulerError> {
     let (line, woken) = (
-        app.config.keys.policy.rotation.pattern.to_string(),
+        app.config.keys.policies.base.rotation.pattern.to_string(),
         Arc::clone(woken),
     );
     let job = Job::new_async(line.as_str(), move |_, _| {

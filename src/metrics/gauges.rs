@@ -13,6 +13,7 @@ pub(super) struct Gauges {
     key_age: Decimal,
     next_rotation: Decimal,
     ring_age: Decimal,
+    keys: Family<[(&'static str, &'static str); 2], Gauge>,
     clock_confirmed: Gauge,
     password_queue: Gauge,
     password_queue_limit: Gauge,
@@ -98,6 +99,11 @@ impl Gauges {
             self.ring_age.clone(),
         );
         registry.register(
+            "keys",
+            "Published signing keys, by algorithm and state",
+            self.keys.clone(),
+        );
+        registry.register(
             "clock_confirmed",
             "Whether deletion and scheduled rotation trust this machine's clock",
             self.clock_confirmed.clone(),
@@ -144,6 +150,14 @@ impl Gauges {
             Unit::Seconds,
             self.session_age.clone(),
         );
+    }
+
+    /// Sets the number of published keys of an algorithm in a state.
+    pub(super) fn set_keys(&self, algorithm: &'static str, state: &'static str, count: usize) {
+        let gauge = self
+            .keys
+            .get_or_create(&[("algorithm", algorithm), ("state", state)]);
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub(super) fn set(&self, seen: &GaugeSnapshot) {

@@ -4,6 +4,7 @@
 //! (`flows::ops::collect_metrics`).
 
 mod gauges;
+pub mod tokens;
 pub mod verifiers;
 
 use gauges::Gauges;
@@ -18,6 +19,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::key::algorithm::Algorithm;
+use crate::model::key::key::State;
 use crate::model::limit::rate::Rule;
 
 type By<const N: usize> = Family<[(&'static str, String); N], Counter>;
@@ -37,6 +40,8 @@ pub struct Metrics {
     webhooks: CounterFamily<1>,
     left_out: CounterFamily<1>,
     gauges: Gauges,
+    /// Access tokens and the sets that verify them.
+    pub tokens: tokens::Tokens,
     /// Which verifiers fetched the JWKS.
     pub verifiers: verifiers::Verifiers,
 }
@@ -138,6 +143,7 @@ impl Metrics {
             "Answers whose headers were too large for proxies, by what was left out",
             left_out.clone(),
         );
+        let tokens = tokens::Tokens::register(&mut registry);
         let gauges = Gauges::default();
         // Before the first count the value is unknown, which is not zero.
         for gauge in [
@@ -161,6 +167,7 @@ impl Metrics {
             webhooks,
             left_out,
             gauges,
+            tokens,
             verifiers: verifiers::Verifiers::default(),
         }
     }
@@ -209,6 +216,12 @@ impl Metrics {
     /// Counts an answer whose headers were too large, by what was left out.
     pub fn left_out(&self, what: &'static str) {
         self.left_out.get_or_create(&[("what", what)]).inc();
+    }
+
+    /// Sets the number of published keys of an algorithm in a state.
+    pub fn keys(&self, algorithm: Algorithm, state: State, count: usize) {
+        self.gauges
+            .set_keys(algorithm.as_str(), state.as_str(), count);
     }
 
     /// Renders the text that Prometheus reads, with these values of the gauges.

@@ -1,59 +1,73 @@
-//! Carrying out a change of the signing keys in the database: ask `model::key::plan::plan`, then
+//! Carrying out a change of the signing keys in the database: ask `model::key::slots::plan`, then
 //! apply its steps in one transaction in which the state was read again. Loading what came of it is
 //! `load_keys`' business.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::app::App;
-use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::Versioned;
-use crate::crypto::{jwk, seal};
-use crate::flows::error::if_conflict;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 use crate::model::audit::event::Kind;
-use crate::model::key::key::{Key, Policy, State};
-use crate::model::key::plan::{KeyOperation, Step, plan};
-use crate::random;
+use crate::model::key::algorithm::Algorithm;
+use crate::model::key::key::State;
+use crate::model::key::plan::{KeyOperation, Step};
+use crate::model::key::slots::{Policies, SlotStep, plan};
 use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, work};
 
-use super::key_change::{KeyChange, describe};
+use super::key_change::{Import, ImportedKey, KeyChange, describe};
+use super::new_key::{NewKey, Origin};
 use super::open_ring::loaded_versions;
+use super::spare_pairs::SparePairs;
 
-/// The result of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of a change; without steps if nothing was due.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
     /// The steps of the plan.
-    pub steps: Vec<Step>,
+    pub steps: Vec<SlotStep>,
     /// The kids of new keys, in the order of the steps.
     pub created: Vec<String>,
 }
 
+/// How many times a change is tried: each time, another process changed the keys so that the change
+/// needs other new keys than those that were made for it.
+const ROUNDS: u32 = 3;
+
 /// Applies a change in the database only.
 pub(super) async fn apply(app: &App, request: KeyChange) -> Result<Changed> {
+    for _ in 0..ROUNDS {
+        if let Some(changed) = attempt(app, request.clone()).await? {
+            return Ok(changed);
+        }
+    }
+    Err(Error::Unavailable(
+        "the keys are changing too fast; nothing was done".into(),
+    ))
+}
+
+/// Tries a change once; `None` if the keys that it needs are not those that were made before.
+async fn attempt(app: &App, request: KeyChange) -> Result<Option<Changed>> {
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     // The schedule asks every minute: if nothing is due, nothing is written.
-    let policy = &app.config.keys.policy;
-    let steps = plan(app.now(), &stored.ring(), policy, &request.operation)?;
-    if request.import.is_none() && steps.is_empty() {
-        return Ok(Changed {
-            steps: vec![],
-            created: vec![],
-        });
+    let policies = &app.config.keys.policies;
+    let (operation, only) = (&request.operation, request.only);
+    let steps = plan(app.now(), &stored.slots(), policies, operation, only)?;
+    if request.imports.is_empty() && steps.is_empty() {
+        return Ok(Some(Changed::default()));
     }
     let masters = loaded_versions(app, &stored).await?;
     let change = Change {
         sealer: masters.current().clone(),
-        spare: spare_pairs(app)?,
-        policy: policy.clone(),
-        imported: request.import.is_some(),
+        spare: SparePairs::make(app, &steps).await?,
+        policies: policies.clone(),
         request,
     };
     let requester = change.request.requester.clone();
@@ -61,29 +75,19 @@ pub(super) async fn apply(app: &App, request: KeyChange) -> Result<Changed> {
         .await
 }
 
-/// Prepares key pairs: a plan needs two at most, and they are made before the transaction.
-fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
-    let make = || {
-        Keypair::from_seed(&random::bytes(&*app.random))
-            .map(Arc::new)
-            .map_err(|e| Error::Internal(e.to_string()))
-    };
-    (0..2).map(|_| make()).collect()
-}
-
 #[derive(Clone)]
 struct Change {
     request: KeyChange,
     sealer: Versioned,
-    spare: Vec<Arc<Keypair>>,
-    policy: Policy,
-    imported: bool,
+    spare: SparePairs,
+    policies: Policies,
 }
 
 impl Change {
-    async fn apply(mut self, tx: &mut Tx<'_>) -> Result<Changed> {
+    async fn apply(mut self, tx: &mut Tx<'_>) -> Result<Option<Changed>> {
         let stored = store::key::signing_keys::load(tx.conn).await?;
-        self.check(&stored)?;
+        let (operation, only) = (&self.request.operation, self.request.only);
+        self.check(&stored, only)?;
         if let KeyOperation::Scheduled(now) = &self.request.operation
             && !store::engine::clock::holds(tx.conn, *now).await?
         {
@@ -91,13 +95,12 @@ impl Change {
                 "the clock is no longer confirmed".into(),
             ));
         }
-        let operation = &self.request.operation;
-        let steps = plan(tx.now(), &stored.ring(), &self.policy, operation)?;
-        if steps.is_empty() && self.request.import.is_none() {
-            return Ok(Changed {
-                steps,
-                created: vec![],
-            });
+        let steps = plan(tx.now(), &stored.slots(), &self.policies, operation, only)?;
+        if steps.is_empty() && self.request.imports.is_empty() {
+            return Ok(Some(Changed::default()));
+        }
+        if !self.spare.suffices(&steps) {
+            return Ok(None);
         }
         let identity = tx.recorder.ring_identity();
         if !store::key::signing_keys::advance(tx.conn, stored.id, identity).await? {
@@ -107,43 +110,58 @@ impl Change {
         for step in &steps {
             created.extend(self.take(tx, step).await?);
         }
-        created.extend(self.take_import(tx).await?);
+        for import in Arc::clone(&self.request.imports).iter() {
+            created.extend(self.take_import(tx, &stored, import).await?);
+        }
         self.record(tx, &steps, &created).await?;
-        Ok(Changed { steps, created })
+        Ok(Some(Changed { steps, created }))
     }
 
     /// Checks, inside the transaction, that the state is still the one that the change was planned
     /// for.
-    fn check(&self, stored: &StoredRing) -> Result<()> {
+    fn check(&self, stored: &StoredRing, only: Option<Algorithm>) -> Result<()> {
         if stored.master_version != Some(i64::from(self.sealer.version)) {
             return Err(Error::Unavailable(
                 "the master key was changed meanwhile".into(),
             ));
         }
-        let active = stored
-            .keys
-            .iter()
-            .find(|k| k.key.state == State::Active)
-            .map(|k| &k.key.kid);
-        match &self.request.expect_active {
-            Some(expected) if active != Some(expected) => Err(Error::AlreadyRotated),
-            Some(_) | None => Ok(()),
+        let Some(expected) = &self.request.expect_active else {
+            return Ok(());
+        };
+        let active = stored.slots().active_kids();
+        let is_same = |algorithm: &Algorithm| active.get(algorithm) == expected.get(algorithm);
+        let is_current = match only {
+            Some(algorithm) => is_same(&algorithm),
+            None => Algorithm::ALL.iter().all(is_same),
+        };
+        if is_current {
+            Ok(())
+        } else {
+            Err(Error::AlreadyRotated)
         }
     }
 
-    async fn take(&mut self, tx: &mut Tx<'_>, step: &Step) -> Result<Option<String>> {
-        let now = tx.now();
-        match step {
+    async fn take(&mut self, tx: &mut Tx<'_>, slot: &SlotStep) -> Result<Option<String>> {
+        let (now, algorithm) = (tx.now(), slot.algorithm);
+        match &slot.step {
             Step::Create(state) => {
-                let pair = self.spare.pop().ok_or_else(|| {
+                let pair = self.spare.take(algorithm).ok_or_else(|| {
                     Error::Internal("the plan makes more keys than were prepared".into())
                 })?;
-                self.insert(tx, &pair, *state).await?;
+                let new = NewKey {
+                    kid: pair.kid(),
+                    public: pair.public(),
+                    private: Some(&pair),
+                    state: *state,
+                    origin: Origin::Here,
+                };
+                new.insert(tx, &self.sealer.key, self.policies.base.access_ttl)
+                    .await?;
                 return Ok(Some(pair.kid().to_owned()));
             }
             Step::Activate(kid) => {
-                store::key::signing_keys::activate(tx.conn, kid, self.policy.access_ttl, now)
-                    .await?;
+                let ttl = self.policies.base.access_ttl;
+                store::key::signing_keys::activate(tx.conn, kid, ttl, now).await?;
             }
             Step::Retire(kid) => store::key::signing_keys::retire(tx.conn, kid, now).await?,
             Step::Revoke(kid) => {
@@ -161,63 +179,60 @@ impl Change {
                     .await?;
             }
             Step::RotateAfter(at) => {
-                store::key::signing_keys::set_rotate_after(tx.conn, *at).await?;
+                store::key::signing_keys::set_rotate_after(tx.conn, algorithm, *at).await?;
             }
         }
         Ok(None)
     }
 
-    async fn take_import(&mut self, tx: &mut Tx<'_>) -> Result<Option<String>> {
-        let Some(import) = self.request.import.take() else {
+    /// Inserts an imported key and returns its kid. Another issuer's key set may be imported again:
+    /// a key of it that is here already only stays longer.
+    async fn take_import(
+        &self,
+        tx: &mut Tx<'_>,
+        stored: &StoredRing,
+        import: &Import,
+    ) -> Result<Option<String>> {
+        let (public, private) = match &import.key {
+            ImportedKey::Pair(pair) => (pair.public(), Some(&**pair)),
+            ImportedKey::Public(foreign) => (&foreign.public, None),
+        };
+        let is_here = |known: &&Stored| {
+            let key = &known.key;
+            key.kid == import.kid()
+                && key.state == State::Retired
+                && known.private_jwe.is_none()
+                && known.thumbprint == public.thumbprint()
+        };
+        if let Some(longest) = import.longest_ttl.filter(|_| private.is_none())
+            && let Some(known) = stored.keys.iter().find(is_here)
+        {
+            store::key::signing_keys::extend(tx.conn, &known.key.kid, longest).await?;
             return Ok(None);
+        }
+        let new = NewKey {
+            kid: import.kid(),
+            public,
+            private,
+            state: import.state,
+            origin: Origin::Elsewhere(import.longest_ttl),
         };
-        self.insert(tx, &import.pair, import.state).await?;
-        Ok(Some(import.pair.kid().to_owned()))
+        new.insert(tx, &self.sealer.key, self.policies.base.access_ttl)
+            .await?;
+        Ok(Some(import.kid().to_owned()))
     }
 
-    async fn insert(&self, tx: &mut Tx<'_>, pair: &Keypair, state: State) -> Result<()> {
-        let now = tx.now();
-        let signs = state == State::Active;
-        // A retired key that is imported has signed tokens elsewhere; their lifetime is assumed to
-        // be that of this service.
-        let max_ttl = if state == State::Standby {
-            std::time::Duration::ZERO
-        } else {
-            self.policy.access_ttl
-        };
-        let key = Key {
-            kid: pair.kid().to_owned(),
-            algorithm: "EdDSA".into(),
-            state,
-            published_at: now,
-            activated_at: signs.then_some(now),
-            retired_at: (state == State::Retired).then_some(now),
-            ended_at: None,
-            reason: None,
-            max_ttl,
-        };
-        let public_jwk = jwk::public_jwk(&pair.public()).to_string();
-        let stored = Stored {
-            key,
-            public_jwk,
-            private_jwe: Some(seal::seal(pair, &self.sealer.key)),
-        };
-        let was_here = Error::KeyUnusable(
-            "a key with this kid existed before; a kid cannot be used again".into(),
-        );
-        store::key::signing_keys::insert(tx.conn, &stored)
-            .await
-            .map_err(if_conflict(was_here))
-    }
-
-    async fn record(&self, tx: &mut Tx<'_>, steps: &[Step], created: &[String]) -> Result<()> {
+    async fn record(&self, tx: &mut Tx<'_>, steps: &[SlotStep], created: &[String]) -> Result<()> {
         let kind = match &self.request.operation {
             KeyOperation::Revoke(_) | KeyOperation::ReplaceAll => Kind::KeyRevoked,
-            KeyOperation::Missing | KeyOperation::ImportStandby if self.imported => {
+            KeyOperation::Missing | KeyOperation::ImportStandby
+                if !self.request.imports.is_empty() =>
+            {
                 Kind::KeyImported
             }
             KeyOperation::Scheduled(_)
-                if steps.iter().all(|s| matches!(s, Step::Remove(_))) && created.is_empty() =>
+                if steps.iter().all(|s| matches!(s.step, Step::Remove(_)))
+                    && created.is_empty() =>
             {
                 Kind::KeysRemoved
             }
@@ -225,18 +240,28 @@ impl Change {
             | KeyOperation::Scheduled(_)
             | KeyOperation::Rotate { .. }
             | KeyOperation::ImportStandby => Kind::KeysRotated,
+            KeyOperation::Close => Kind::KeysClosed,
         };
+        let imports = self.request.imports.iter().map(Import::algorithm);
+        let slots = steps.iter().map(|s| s.algorithm).chain(imports);
+        let slots: BTreeSet<Algorithm> = slots.collect();
+        let is_plain = slots.iter().all(|slot| *slot == Algorithm::EdDsa);
+        let slots: Vec<Value> = slots.into_iter().map(|a| a.as_str().into()).collect();
         let steps: Vec<Value> = steps.iter().map(|s| describe(s).into()).collect();
         let reason = self
             .request
             .reason
             .clone()
             .map_or(Value::Null, Value::String);
-        let detail = detail([
+        let mut detail = detail([
             ("steps", steps.into()),
             ("created", created.into()),
             ("reason", reason),
         ]);
+        // Without keys of other algorithms, an event is that of earlier releases.
+        if !is_plain {
+            detail.insert("algorithms".into(), slots.into());
+        }
         tx.record(kind, None, None, detail).await
     }
 }

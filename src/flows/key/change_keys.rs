@@ -1,18 +1,22 @@
 //! Changes the signing keys and loads the result. The schedule, the command line and start-up all
 //! use this. No request creates a key.
 
+use std::collections::BTreeMap;
+
 pub use super::apply_change::Changed;
 use super::apply_change::apply;
+pub use crate::crypto::import::Stated;
 
-pub use super::key_change::{KeyChange, describe};
-use super::load_keys;
+pub use super::key_change::{Enters, KeyChange, describe};
 use super::open_ring::{loaded_versions, open};
+use super::{inspect_keys, load_keys};
 use crate::app::App;
 use crate::flows::confirm_clock;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::{Error, Result};
 use crate::model::audit::event::Requester;
-use crate::model::key::plan::{KeyOperation, Step, plan};
+use crate::model::key::plan::KeyOperation;
+use crate::model::key::slots::{SlotStep, plan};
 use crate::store::{self, work};
 
 /// Creates the keys that the plan finds missing and loads the ring; every sealed key is opened
@@ -42,21 +46,22 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
     carry_out(app, KeyChange::new(operation, Requester::named("schedule"))).await
 }
 
-/// Returns the steps that the operation would take now, and writes nothing.
+/// Returns the steps that a change would take now, and writes nothing.
 ///
 /// # Errors
-/// The reason for which the operation is refused.
+/// The reason for which the change is refused.
 pub async fn preview(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
-    operation: &KeyOperation,
-) -> Result<Vec<Step>> {
+    request: &KeyChange,
+) -> Result<Vec<SlotStep>> {
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
-    let policy = &app.config.keys.policy;
-    Ok(plan(app.now(), &stored.ring(), policy, operation)?)
+    let policies = &app.config.keys.policies;
+    let (operation, only) = (&request.operation, request.only);
+    Ok(plan(app.now(), &stored.slots(), policies, operation, only)?)
 }
 
 /// Applies a change and loads the new ring.
@@ -68,16 +73,23 @@ pub async fn change(
     carry_out(app, request).await
 }
 
-/// Rotates the keys if `active` is still the active one, and only after every verifier knows the
-/// next key.
+/// Rotates the keys of the algorithm of `active`, if that is still the active one, and only after
+/// every verifier knows the next key.
+///
+/// # Errors
+/// [`Error::AlreadyRotated`] if another key signs by now.
 pub async fn rotate(
     app: &App,
     _: Permitted<'_, to::RotateKeys>,
     active: String,
     requester: Requester,
 ) -> Result<Changed> {
+    let kids = inspect_keys::active_kids(app);
+    let found = kids.iter().find(|(_, kid)| **kid == active);
+    let (&algorithm, _) = found.ok_or(Error::AlreadyRotated)?;
     let rotation = KeyChange::new(KeyOperation::Rotate { force: false }, requester);
-    carry_out(app, rotation.if_active(Some(active))).await
+    let expected = BTreeMap::from([(algorithm, active)]);
+    carry_out(app, rotation.of(Some(algorithm)).if_active(expected)).await
 }
 
 /// Revokes one published key; tokens that it signed are refused by every verifier that fetches the

@@ -39,13 +39,13 @@ pub async fn foresee(
     permitted: Permitted<'_, to::RevokeKeys>,
     kid: &str,
 ) -> Result<Consequences> {
-    let ring = inspect_keys::shown(app, permitted)?;
-    let published = ring
-        .keys
-        .iter()
+    let slots = inspect_keys::shown(app, permitted)?;
+    let published = slots
+        .keys()
         .find(|key| key.kid == kid && key.state.is_published());
     let key = published.ok_or_else(|| Refused::UnknownKid(kid.to_owned()))?;
-    let (now, policy) = (app.now(), &app.config.keys.policy);
+    let (now, policy) = (app.now(), app.config.keys.policies.of(key.algorithm));
+    let ring = slots.of(key.algorithm).cloned().unwrap_or_default();
     let signs = key.state == State::Active;
     let sessions = if signs {
         count_sessions(app, now).await

@@ -5,13 +5,15 @@ use super::apply_change::apply;
 use super::key_change::KeyChange;
 use super::open_ring::{loaded_versions, open, publics};
 use crate::app::App;
-use crate::crypto::key_ring::{KeyRing, Naming};
+use crate::crypto::jws::Expected;
+use crate::crypto::key_ring::{KeyRing, Loaded, Naming};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::audit::event::Requester;
-use crate::model::key::key::{Ring, State};
+use crate::model::key::key::State;
 use crate::model::key::plan::KeyOperation;
 use crate::model::key::ring_id::{Losses, RingId};
+use crate::model::key::slots::Slots;
 use crate::store::key::signing_keys::StoredRing;
 use crate::store::{self, work};
 
@@ -64,10 +66,10 @@ async fn load(app: &App, told: Option<RingId>) -> Result<()> {
     }
     let mut stored = read(app).await?;
     if let Some(held) = app.ring().filter(|held| held.id != stored.id) {
-        tell_losses(held.id, &held.ring, &stored);
+        tell_losses(held.id, &held.slots, &stored);
     }
     for _ in 0..ROUNDS {
-        let revived = app.revoked_kids.learn(&stored.ring());
+        let revived = app.revoked_kids.learn(&stored.slots());
         if revived.is_empty() {
             return put_in_place(app, &stored).await;
         }
@@ -87,8 +89,8 @@ async fn load(app: &App, told: Option<RingId>) -> Result<()> {
 const ROUNDS: u32 = 5;
 
 /// Logs that the database was restored to an earlier state, and the consequences.
-fn tell_losses(held: RingId, ring: &Ring, stored: &StoredRing) {
-    let losses = Losses::between(ring, &stored.ring());
+fn tell_losses(held: RingId, slots: &Slots, stored: &StoredRing) {
+    let losses = Losses::between(slots, &stored.slots());
     if losses.is_empty() && stored.id.version >= held.version {
         return;
     }
@@ -125,24 +127,29 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
 
 /// Returns the stored ring, after writing what must be known before the first signature.
 async fn read(app: &App) -> Result<StoredRing> {
-    let (ttl, cache) = (
-        app.config.tokens.access_ttl,
-        app.config.keys.policy.verifier_cache,
-    );
     let mut stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     // Before the first signature with a longer lifetime the row must know of it; otherwise the key
     // would leave the JWKS too early.
-    let active_ttl = stored
-        .keys
-        .iter()
-        .find(|k| k.key.state == State::Active)
-        .map(|k| k.key.max_ttl);
-    if active_ttl.is_some_and(|longest| longest < ttl) || stored.verifier_cache < cache {
+    let ttl = app.config.tokens.access_ttl;
+    let mut raises = Vec::new();
+    for (&algorithm, &cache) in &app.config.keys.policies.algorithms {
+        let is_short = stored.keys.iter().any(|k| {
+            k.key.algorithm == algorithm && k.key.state == State::Active && k.key.max_ttl < ttl
+        });
+        let known = stored.bounds.get(&algorithm).copied().unwrap_or_default();
+        if is_short || known.verifier_cache < cache {
+            raises.push((algorithm, cache));
+        }
+    }
+    if !raises.is_empty() {
         let raise = tx!(tx => {
-            store::key::signing_keys::raise_bounds(tx.conn, ttl, cache).await?;
+            for (algorithm, cache) in raises {
+                store::key::signing_keys::raise_lifetime(tx.conn, algorithm, ttl).await?;
+                store::key::signing_keys::raise_cache(tx.conn, algorithm, cache).await?;
+            }
             Ok(())
         });
         app.transaction(&Requester::named("process"), raise).await?;
@@ -156,30 +163,34 @@ async fn read(app: &App) -> Result<StoredRing> {
 
 async fn put_in_place(app: &App, stored: &StoredRing) -> Result<()> {
     let masters = loaded_versions(app, stored).await?;
-    let active = stored
-        .keys
-        .iter()
-        .find(|k| k.key.state == State::Active)
-        .ok_or_else(|| Error::Unavailable("there is no active signing key".into()))?;
-    let pair = open(active, &masters)?.ok_or_else(|| {
-        Error::KeyUnusable(format!(
-            "the active signing key {} has no private part",
-            active.key.kid
-        ))
-    })?;
-    let tokens = &app.config.tokens;
+    let mut active = Vec::new();
+    for key in stored.keys.iter().filter(|k| k.key.state == State::Active) {
+        active.push(open(key, &masters)?.ok_or_else(|| {
+            Error::KeyUnusable(format!(
+                "the active signing key {} has no private part",
+                key.key.kid
+            ))
+        })?);
+    }
+    if active.is_empty() {
+        return Err(Error::Unavailable("there is no active signing key".into()));
+    }
+    let target = app.config.tokens.targets.default();
     let naming = Naming {
-        issuer: tokens.issuer.as_str().to_owned(),
-        audience: tokens.audience.clone(),
-        typ: tokens.typ.clone(),
+        default: target.algorithm,
+        expected: Expected {
+            issuer: target.issuer.as_str().to_owned(),
+            audience: target.audience.clone(),
+            typ: target.typ,
+        },
     };
-    app.set_ring(KeyRing::new(
-        stored.id,
-        stored.ring(),
-        &pair,
-        &publics(stored)?,
+    let loaded = Loaded {
+        id: stored.id,
+        slots: stored.slots(),
+        active,
+        published: publics(stored)?,
         masters,
-        &naming,
-    ));
+    };
+    app.set_ring(KeyRing::new(loaded, &naming));
     Ok(())
 }

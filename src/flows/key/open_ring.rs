@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::crypto::key_ring::Published;
 use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
-use crate::crypto::{jwk, seal};
+use crate::crypto::public_key::PublicKey;
+use crate::crypto::seal;
 use crate::flows::{Error, Result};
-use crate::model::key::key::Ring;
+use crate::model::key::slots::Slots;
 use crate::store::key::master_keys::Version;
 use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, work};
 
 /// Reads the ring and opens every sealed key once; changes nothing.
-pub async fn read_ring(app: &App) -> Result<Ring> {
+pub async fn read_ring(app: &App) -> Result<Slots> {
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
@@ -24,29 +26,43 @@ pub async fn read_ring(app: &App) -> Result<Ring> {
         open(key, &masters)?;
     }
     publics(&stored)?;
-    Ok(stored.ring())
+    Ok(stored.slots())
 }
 
-pub(super) fn publics(stored: &StoredRing) -> Result<Vec<(String, [u8; 32])>> {
+pub(super) fn publics(stored: &StoredRing) -> Result<Vec<Published>> {
     let published = stored.keys.iter().filter(|k| k.key.state.is_published());
     let public = |k: &Stored| {
-        let found = jwk::public_key(&k.public_jwk, &k.key.kid).ok_or_else(|| {
+        let found = PublicKey::stored(&k.public_jwk, k.key.algorithm, &k.thumbprint);
+        let public = found.ok_or_else(|| {
             Error::KeyUnusable(format!(
                 "the public half of the signing key {} was damaged or changed",
                 k.key.kid
             ))
         })?;
-        Ok((k.key.kid.clone(), found))
+        Ok(Published {
+            kid: k.key.kid.clone(),
+            public,
+            is_own: k.private_jwe.is_some(),
+        })
     };
     published.map(public).collect()
 }
 
-/// Opens a key; returns `None` for a tombstone.
+/// Returns what the row of a key says about it.
+pub(super) fn row(stored: &Stored) -> seal::Row<'_> {
+    seal::Row {
+        kid: &stored.key.kid,
+        thumbprint: &stored.thumbprint,
+        algorithm: stored.key.algorithm,
+    }
+}
+
+/// Opens a key; returns `None` for a tombstone and for a key of another issuer.
 pub(super) fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
     let Some(jwe) = &stored.private_jwe else {
         return Ok(None);
     };
-    let pair = seal::open(jwe, &stored.key.kid, masters.iter().map(|m| &*m.key))?;
+    let pair = seal::open(jwe, row(stored), masters.iter().map(|m| &*m.key))?;
     Ok(Some(pair))
 }
 

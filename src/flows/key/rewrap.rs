@@ -111,6 +111,11 @@ impl Rewrap {
                 self.new.id()
             )));
         }
+        if stored.unknown > 0 {
+            return Err(Error::KeyUnusable(
+                "a later release has made keys of an algorithm that this one does not know, and could not seal them again; use that release".into(),
+            ));
+        }
         let running = processes::running(conn).await?;
         let lacking: Vec<_> = running
             .into_iter()
@@ -123,9 +128,10 @@ impl Rewrap {
         let mut resealed = Vec::new();
         for stored in &stored.keys {
             if let Some(jwe) = &stored.private_jwe {
-                let kid = &stored.key.kid;
-                let pair = seal::open(jwe, kid, self.masters.iter().map(|m| &*m.key))?;
-                resealed.push((kid.clone(), seal::seal(&pair, &self.new)));
+                let masters = self.masters.iter().map(|m| &*m.key);
+                let pair = seal::open(jwe, open_ring::row(stored), masters)?;
+                let kid = stored.key.kid.clone();
+                resealed.push((kid, seal::seal(&pair, &self.new)?));
             }
         }
         Ok(Plan {

@@ -17,9 +17,9 @@ pub const PATH: &str = "/verifiers";
 /// Returns the answer of the operations listener.
 pub fn seen(app: &App) -> Value {
     let since = app.ring().and_then(|ring| {
-        ring.ring
-            .in_state(State::Active)
-            .and_then(|key| key.activated_at)
+        let keys = ring.slots.keys();
+        let active = keys.filter(|key| key.state == State::Active);
+        active.filter_map(|key| key.activated_at).max()
     });
     let row = |verifier: crate::metrics::verifiers::Verifier| {
         let knows = since.is_none_or(|since| verifier.fetches.last >= since);

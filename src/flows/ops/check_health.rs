@@ -102,8 +102,10 @@ pub async fn readiness(app: &App) -> Readiness {
         None
     };
     let has = |state| {
-        app.ring()
-            .is_some_and(|ring| ring.ring.in_state(state).is_some())
+        app.ring().is_some_and(|ring| {
+            ring.default_slot()
+                .is_some_and(|keys| keys.in_state(state).is_some())
+        })
     };
     let (database, (schema, clock)) = (looked.is_ok(), looked.unwrap_or((false, None)));
     let ahead_ms = clock.map(|clock| app.now().0 - clock.0);

@@ -125,8 +125,20 @@ fn audience(config: &Config) -> Finding {
     } else {
         ""
     };
+    let named = tokens.targets.named();
+    let named: Vec<String> = named
+        .map(|target| format!("{} ({})", target.name.label(), target.algorithm))
+        .collect();
+    let others = if named.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "; `countersign audiences` says it for the others: {}",
+            named.join(", ")
+        )
+    };
     let says = format!(
-        "verifiers must expect iss {issuer} and aud {}{reason}",
+        "verifiers must expect iss {issuer} and aud {}{reason}{others}",
         tokens.audience.all().join(", ")
     );
     let is_near = Url::parse(issuer).is_ok_and(|url| url.host_str().is_some_and(is_loopback));
@@ -280,6 +292,11 @@ mod tests {
                 "audience",
                 &[("tokens.audience", "api")],
                 "iss http://localhost:4000 and aud api",
+            ),
+            (
+                "audience",
+                &[("audiences.billing.algorithm", "RS256")],
+                "says it for the others: billing (RS256)",
             ),
             (
                 "trusted origins",

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
 use crate::metrics::{GaugeSnapshot, SessionCount};
 use crate::model::audit::webhook::Webhook;
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::State;
+use crate::model::key::algorithm::Algorithm;
+use crate::model::key::key::{Ring, State};
 use crate::model::mail::Mail;
 use crate::store::{self, work};
 
@@ -32,11 +34,11 @@ pub async fn metrics(app: &App) -> String {
     let ring = app.ring();
     let active = ring
         .as_ref()
-        .and_then(|ring| ring.ring.in_state(State::Active))
-        .and_then(|key| key.activated_at);
-    let next = ring
-        .as_ref()
-        .and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
+        .and_then(|ring| ring.default_key()?.activated_at);
+    let next = ring.as_ref().and_then(|ring| next_rotation(app, ring));
+    if let Some(ring) = &ring {
+        count_keys(app, ring);
+    }
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds of some weeks are exact in a double"
@@ -58,6 +60,22 @@ pub async fn metrics(app: &App) -> String {
         sessions: sessions(app, now).await,
     };
     app.metrics.render(&seen)
+}
+
+/// Returns when the next key of any algorithm begins to sign.
+fn next_rotation(app: &App, ring: &KeyRing) -> Option<Timestamp> {
+    let policies = &app.config.keys.policies;
+    let next = |(algorithm, keys): (Algorithm, &Ring)| keys.next_rotation(&policies.of(algorithm));
+    ring.slots.iter().filter_map(next).min()
+}
+
+fn count_keys(app: &App, ring: &KeyRing) {
+    for (algorithm, keys) in ring.slots.iter() {
+        for state in [State::Active, State::Standby, State::Retired] {
+            let count = keys.keys.iter().filter(|key| key.state == state).count();
+            app.metrics.keys(algorithm, state, count);
+        }
+    }
 }
 
 /// Counts the sessions; `None` if it is too early to count again, or if counting failed.

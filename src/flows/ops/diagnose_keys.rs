@@ -16,9 +16,26 @@ const OVERDUE: Duration = Duration::from_secs(3_600);
 pub(super) async fn keys(app: &App, found: &mut Diagnosis) {
     match open_ring::read_ring(app).await {
         Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
-        Ok(ring) => {
-            let (verdict, says) = judge_ring(&ring, app.now(), &app.config.keys.policy);
-            found.say("keys", verdict, says);
+        Ok(slots) => {
+            let policies = &app.config.keys.policies;
+            let several = slots.published().count() > 1;
+            for (algorithm, ring) in slots.published() {
+                if is_closed(ring) && !policies.algorithms.contains_key(&algorithm) {
+                    continue;
+                }
+                let (verdict, says) = judge_ring(ring, app.now(), &policies.of(algorithm));
+                let name = if several {
+                    format!("{algorithm}: ")
+                } else {
+                    String::new()
+                };
+                found.say("keys", verdict, format!("{name}{says}"));
+            }
+            if slots.published().next().is_none() {
+                let (verdict, says) =
+                    judge_ring(&Ring::default(), app.now(), &policies.of_default());
+                found.say("keys", verdict, says);
+            }
         }
     }
 }
@@ -56,8 +73,20 @@ pub(super) async fn holders(app: &App, found: &mut Diagnosis) {
     found.running = holders.running;
 }
 
+/// Returns whether no key of an algorithm signs or will sign: an operator has closed it.
+fn is_closed(ring: &Ring) -> bool {
+    ring.in_state(State::Active).is_none() && ring.in_state(State::Standby).is_none()
+}
+
 fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {
-    if ring.in_state(State::Active).is_none() {
+    let active = ring.in_state(State::Active);
+    if let Some(opens) = ring.ripe_at(policy).filter(|_| active.is_none()) {
+        return (
+            Verdict::Warning,
+            format!("the first key is published and signs from {opens} on"),
+        );
+    }
+    if active.is_none() {
         return (
             Verdict::Bad,
             "no active signing key; start `countersign serve` once".into(),

@@ -262,8 +262,7 @@ async fn revoke_keys(
 ) -> Result<Outcome> {
     let ring = open_ring::read_ring(app).await?;
     let mut published: Vec<_> = ring
-        .keys
-        .iter()
+        .keys()
         .filter(|key| key.state.is_published() && kids.contains(&key.kid))
         .collect();
     // Revoking the active key makes the standby key active, so a standby key that is to be revoked
