@@ -60,6 +60,11 @@ pub enum Error {
     RefreshAttemptMissing,
     #[error("A refresh of this session may be under way; refresh, and try again")]
     RefreshUnderWay,
+    #[error("The requested audience is not available")]
+    InvalidTarget,
+    /// The first key of an algorithm has not been published for long enough; it is after this time.
+    #[error("Tokens for this audience are not available yet. Please try again later.")]
+    KeysNotReady(Duration),
     #[error("The refresh token is not valid")]
     RefreshTokenInvalid,
     #[error("The session has expired")]

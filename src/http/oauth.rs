@@ -16,11 +16,14 @@ use crate::flows;
 use crate::flows::session::refresh;
 use crate::flows::session::refresh_token::Purpose;
 use crate::flows::session::sign_out;
+use crate::flows::token::issue_token;
 use crate::model::session::session::Delivery;
+use crate::model::token::target::Requested;
 
 use crate::http::edge::body;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
+use crate::http::edge::target::{AUDIENCE, RESOURCE};
 use crate::http::edge::text;
 
 /// An error of RFC 6749 section 5.2; descriptions are constants and contain nothing of the request.
@@ -60,7 +63,7 @@ pub(super) async fn token(
         Ok(form) => form,
         Err(refused) => return refused,
     };
-    match form.get("grant_type").map(String::as_str) {
+    match form.get("grant_type") {
         None => return invalid_request("grant_type is required"),
         Some("refresh_token") => {}
         Some(_) => {
@@ -76,12 +79,17 @@ pub(super) async fn token(
     let Some(token) = form.get("refresh_token") else {
         return invalid_request("refresh_token is required");
     };
-    let ticket = form.get("attempt").map(|text| text.parse()).transpose();
+    let ticket = form.get("attempt").map(str::parse).transpose();
     let Ok(ticket) = ticket else {
         return invalid_request("attempt must be 22 characters of base64url, 16 random bytes");
     };
-    let purpose = Purpose::Refresh(ticket);
-    let renewed = match refresh::refresh(&app, token, Delivery::Body, purpose, &requester).await {
+    // Before the refresh token is opened: an audience that is not available uses nothing up.
+    let target = match issue_token::target(&app, &form.requested()) {
+        Ok(target) => target,
+        Err(error) => return refuse(error),
+    };
+    let (channel, purpose) = (Delivery::Body, Purpose::Refresh(ticket));
+    let renewed = match refresh::refresh(&app, token, channel, purpose, &target, &requester).await {
         Ok(renewed) => renewed,
         Err(error) => return refuse(error),
     };
@@ -121,8 +129,29 @@ pub(super) async fn revoke(
     }
 }
 
-/// Reads the parameters: each at most once, an empty one counts as missing.
-async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
+/// The parameters of a request; an empty one counts as missing.
+struct Form {
+    /// Parameters that occur at most once.
+    single: BTreeMap<String, String>,
+    /// The values of `resource`, which may occur several times (RFC 8707 section 2).
+    resources: Vec<String>,
+}
+
+impl Form {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.single.get(name).map(String::as_str)
+    }
+
+    /// Returns the audience that the request asks for.
+    fn requested(&self) -> Requested {
+        Requested {
+            resources: self.resources.clone(),
+            audiences: self.get(AUDIENCE).map(Into::into).into_iter().collect(),
+        }
+    }
+}
+
+async fn form(request: Request) -> Result<Form, Response> {
     if body::media_type(&request).as_deref() != Some("application/x-www-form-urlencoded") {
         return Err(invalid_request(
             "the body must be application/x-www-form-urlencoded",
@@ -136,14 +165,20 @@ async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
             "the body holds a NUL character or is not UTF-8",
         ));
     }
-    let mut form = BTreeMap::new();
+    let (mut single, mut resources) = (BTreeMap::new(), Vec::new());
     for (name, value) in url::form_urlencoded::parse(&bytes) {
-        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+        if name == RESOURCE {
+            resources.push(value.into_owned());
+            continue;
+        }
+        let before = single.insert(name.into_owned(), value.into_owned());
+        if before.is_some() {
             return Err(invalid_request("a parameter occurs twice"));
         }
     }
-    form.retain(|_, value| !value.is_empty());
-    Ok(form)
+    single.retain(|_, value| !value.is_empty());
+    resources.retain(|value| !value.is_empty());
+    Ok(Form { single, resources })
 }
 
 fn refuse(error: flows::Error) -> Response {
@@ -157,6 +192,15 @@ fn refuse(error: flows::Error) -> Response {
             Refused {
                 status: StatusCode::BAD_REQUEST,
                 error: "invalid_grant",
+                description,
+            }
+            .into_response()
+        }
+        E::InvalidTarget => {
+            let description = "the requested resource or audience is not available";
+            Refused {
+                status: StatusCode::BAD_REQUEST,
+                error: "invalid_target",
                 description,
             }
             .into_response()

@@ -169,8 +169,10 @@ impl PendingSession {
     }
 
     fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
+        // Both before the row is written: otherwise a refusal would leave a session behind.
         confirm_clock::admit_issuing(app)?;
         let ring = inspect_keys::loaded(app)?;
+        issue_token::admit_default(app, &ring)?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token =
             RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
@@ -268,7 +270,8 @@ impl PendingSession {
         let powers = acting::powers(app, user, s.impersonated_by)
             .await?
             .ok_or(Error::NotAllowed(Action::Impersonate))?;
-        let access = issue_token::issue(app, user, &powers, &grounds).await?;
+        let target = app.config.tokens.targets.default();
+        let access = issue_token::issue(app, user, &powers, &grounds, target).await?;
         Ok(SessionTokens {
             session_cookie: Zeroizing::new(cookie::sign(
                 Purpose::Session,

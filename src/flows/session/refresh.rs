@@ -21,6 +21,7 @@ use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::refresh::{Child, Decision};
 use crate::model::session::session::Delivery;
+use crate::model::token::target::Target;
 use crate::store::WriteOptions;
 use crate::store::session::refresh::Refreshed;
 
@@ -52,18 +53,18 @@ impl Renewed {
     }
 }
 
-/// Refreshes. A process that finds that it lacks the current master key decides nothing: it loads
+/// Refreshes, with an access token for `target`. A process that finds that it lacks the current master key decides nothing: it loads
 /// the keys and tries once more.
 pub async fn refresh(
     app: &App,
     text: &str,
     channel: Delivery,
     purpose: Purpose,
+    target: &Target,
     requester: &Requester,
 ) -> Result<Renewed> {
-    let outcome =
-        current_keys::with_current_keys(app, || attempt(app, text, channel, purpose, requester))
-            .await;
+    let attempt = || attempt(app, text, channel, purpose, target, requester);
+    let outcome = current_keys::with_current_keys(app, attempt).await;
     if matches!(outcome, Err(Error::RefreshTokenExpired)) {
         confirm_clock::admit_expiry(app)?;
     }
@@ -87,6 +88,7 @@ async fn attempt(
     text: &str,
     channel: Delivery,
     purpose: Purpose,
+    target: &Target,
     requester: &Requester,
 ) -> Result<Renewed> {
     let (token, ring) = open(app, text).await?;
@@ -144,7 +146,7 @@ async fn attempt(
         ends_at,
         ring_id: session.ring_id,
     };
-    let access = issue_token::issue(app, &user, &powers, &grounds).await?;
+    let access = issue_token::issue(app, &user, &powers, &grounds, target).await?;
     app.metrics.refresh(decision.as_str());
     let refresh_token = child.map(|c| c.encode(&ring.masters));
     Ok(Renewed {

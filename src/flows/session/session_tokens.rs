@@ -1,13 +1,17 @@
 //! Two uses of tokens that this service made: `GET /token` mints an access token for a session
 //! cookie, `keys verify` explains an access token.
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::config::MintFromSession;
-use crate::crypto::{self, jwk, keypair};
+use crate::crypto;
+use crate::crypto::public_key::PublicKey;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::Delivery;
 use crate::model::token::claims::AccessClaims;
+use crate::model::token::target::Target;
 use crate::store::{self, work};
 
 use crate::flows::authenticated::Authenticated;
@@ -25,6 +29,7 @@ pub async fn mint(
     app: &App,
     who: &Authenticated,
     refresh_token: Option<&str>,
+    target: &Target,
     requester: &Requester,
 ) -> Result<Issued> {
     let vouched = match app.config.tokens.mint_from_session {
@@ -40,14 +45,15 @@ pub async fn mint(
             ends_at,
             ring_id: who.ring_id,
         };
-        issue_token::issue(app, &who.user, &who.powers, &grounds).await?
+        issue_token::issue(app, &who.user, &who.powers, &grounds, target).await?
     } else {
         let token = refresh_token.ok_or(Error::RefreshTokenMissing)?;
         let (opened, _) = refresh_token::open(app, token).await?;
         if opened.session() != who.session.id {
             return Err(Error::RefreshTokenInvalid);
         }
-        refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, requester)
+        let channel = Delivery::Cookie;
+        refresh::refresh(app, token, channel, Purpose::Vouch, target, requester)
             .await?
             .access
     };
@@ -65,6 +71,8 @@ pub struct Report {
     pub key_state: Option<&'static str>,
     /// The claims, if the token can be parsed.
     pub claims: Option<serde_json::Value>,
+    /// The audience of the settings whose tokens are like this one: its name, or `default`.
+    pub audience: Option<String>,
     /// Why the token is not valid; empty if it is.
     pub problems: Vec<String>,
 }
@@ -76,6 +84,7 @@ pub async fn explain(app: &App, token: &str) -> Result<Report> {
         kid: None,
         key_state: None,
         claims: None,
+        audience: None,
         problems: vec![],
     };
     let parts: Vec<&str> = token.trim().split('.').collect();
@@ -99,29 +108,61 @@ pub async fn explain(app: &App, token: &str) -> Result<Report> {
     };
     report.claims = json(payload);
     report.kid = member("kid");
-    if member("alg").as_deref() != Some("EdDSA") {
-        report.problems.push(format!(
-            "alg is {}, only EdDSA is ever issued",
-            member("alg").unwrap_or_else(|| "missing".into())
-        ));
+    let is_plain = header_json.as_ref().and_then(|h| h.as_object());
+    if is_plain.is_some_and(|h| {
+        h.keys()
+            .any(|name| !["alg", "typ", "kid"].contains(&&**name))
+    }) {
+        report
+            .problems
+            .push("the header has members that are never written here".into());
     }
-    if member("typ").is_none_or(|t| !t.eq_ignore_ascii_case(&app.config.tokens.typ)) {
+    let target = find_target(app, report.claims.as_ref());
+    report.audience = target.as_ref().map(|target| target.name.label().to_owned());
+    let target = target.unwrap_or_else(|| Arc::clone(app.config.tokens.targets.default()));
+    let is_type = |typ: String| {
+        let typ = typ.to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ) == target.typ.as_str().to_ascii_lowercase()
+    };
+    if !member("typ").is_some_and(is_type) {
         report.problems.push(format!(
             "typ is {}, expected {}",
             member("typ").unwrap_or_else(|| "missing".into()),
-            app.config.tokens.typ
+            target.typ.as_str()
         ));
     }
-    check_signature(app, &mut report, &format!("{header}.{payload}"), signature).await?;
-    check_claims(app, &mut report);
+    let signed = Signed {
+        algorithm: member("alg"),
+        message: format!("{header}.{payload}"),
+        signature: crypto::decode(signature),
+    };
+    check_signature(app, &mut report, &signed, &target).await?;
+    check_claims(app, &mut report, &target);
     Ok(report)
+}
+
+/// Returns the audience of the settings that the claims name.
+fn find_target(app: &App, claims: Option<&serde_json::Value>) -> Option<Arc<Target>> {
+    let claims: AccessClaims = serde_json::from_value(claims?.clone()).ok()?;
+    let names = |target: &&Arc<Target>| {
+        let audiences = target.audience.all();
+        audiences.iter().any(|one| claims.aud.contains(one))
+    };
+    app.config.tokens.targets.all().find(names).cloned()
+}
+
+/// What a token says about its signature.
+struct Signed {
+    algorithm: Option<String>,
+    message: String,
+    signature: Option<Vec<u8>>,
 }
 
 async fn check_signature(
     app: &App,
     report: &mut Report,
-    message: &str,
-    signature: &str,
+    signed: &Signed,
+    target: &Target,
 ) -> Result<()> {
     let Some(kid) = report.kid.clone() else {
         report
@@ -145,11 +186,24 @@ async fn check_signature(
             .problems
             .push(format!("the key {kid} is {}", key.key.state.as_str()));
     }
-    let public = jwk::public_key(&key.public_jwk, &kid);
-    let signature = crypto::decode(signature);
-    let good = public.zip(signature).is_some_and(|(public, signature)| {
-        keypair::verify_strict(&public, message.as_bytes(), &signature)
-    });
+    let algorithm = key.key.algorithm;
+    if signed.algorithm.as_deref() != Some(algorithm.as_str()) {
+        report.problems.push(format!(
+            "alg is {}, and the key {kid} signs {algorithm} only",
+            signed.algorithm.as_deref().unwrap_or("missing")
+        ));
+    }
+    if target.algorithm != algorithm {
+        report.problems.push(format!(
+            "tokens of its audience are signed with {}, and the key {kid} is one of {algorithm}",
+            target.algorithm
+        ));
+    }
+    let public = PublicKey::stored(&key.public_jwk, algorithm, &key.thumbprint);
+    let signature = signed.signature.as_ref();
+    let good = public
+        .zip(signature)
+        .is_some_and(|(public, signature)| public.verify(signed.message.as_bytes(), signature));
     if !good {
         report.problems.push(
             "the signature does not match: the token was changed, or another key signed it".into(),
@@ -158,7 +212,7 @@ async fn check_signature(
     Ok(())
 }
 
-fn check_claims(app: &App, report: &mut Report) {
+fn check_claims(app: &App, report: &mut Report, target: &Target) {
     let claims = report
         .claims
         .clone()
@@ -170,20 +224,12 @@ fn check_claims(app: &App, report: &mut Report) {
         return;
     };
     let now = app.now();
-    if claims.iss != app.config.tokens.issuer.as_str() {
-        report.problems.push(format!(
-            "iss is {}, ours is {}",
-            claims.iss, app.config.tokens.issuer
-        ));
+    if claims.iss != target.issuer.as_str() {
+        report
+            .problems
+            .push(format!("iss is {}, ours is {}", claims.iss, target.issuer));
     }
-    if !app
-        .config
-        .tokens
-        .audience
-        .all()
-        .iter()
-        .any(|a| claims.aud.contains(a))
-    {
+    if report.audience.is_none() {
         report
             .problems
             .push("aud is not an audience of this service".into());

@@ -1,8 +1,10 @@
 //! Issues access tokens: claims from the session and the user, signature by the active key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::App;
+use crate::crypto::jws::Signer;
 use crate::crypto::key_ring::KeyRing;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
@@ -10,6 +12,7 @@ use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::token::claims::{AccessClaims, Actor};
+use crate::model::token::target::{ClaimSet, InvalidTarget, Requested, Target};
 use crate::random;
 use crate::store::{self, work};
 
@@ -40,22 +43,64 @@ pub struct TokenContext {
     pub ring_id: RingId,
 }
 
+/// Finds the backend that a request asks for, before anything of the request is used up.
+///
+/// # Errors
+/// [`Error::InvalidTarget`] if there is none; [`Error::KeysNotReady`] while its first key is not
+/// known to every verifier.
+pub fn target(app: &App, requested: &Requested) -> Result<Arc<Target>> {
+    let found = app.config.tokens.targets.find(requested);
+    let target = found.map_err(|InvalidTarget| {
+        app.metrics.tokens.target_refused();
+        Error::InvalidTarget
+    })?;
+    admit(app, &*inspect_keys::loaded(app)?, &target)?;
+    Ok(target)
+}
+
+/// Refuses what would end in a token for the default audience while its first key is not known to
+/// every verifier; before anything is written.
+///
+/// # Errors
+/// [`Error::KeysNotReady`] until then.
+pub fn admit_default(app: &App, ring: &KeyRing) -> Result<()> {
+    admit(app, ring, app.config.tokens.targets.default()).map(|_| ())
+}
+
+/// Returns what signs for a backend.
+fn admit<'r>(app: &App, ring: &'r KeyRing, target: &Target) -> Result<&'r Signer> {
+    ring.signer(target.algorithm).ok_or_else(|| {
+        let opens = ring
+            .slots
+            .opens_at(target.algorithm, &app.config.keys.policies);
+        // The job of the keys looks once a minute.
+        let wait = opens.map_or(Duration::ZERO, |at| at.since(app.now()));
+        Error::KeysNotReady(wait + Duration::from_secs(60))
+    })
+}
+
 /// Signs a token that allows no more than the powers of its session.
 pub async fn issue(
     app: &App,
     user: &User,
     powers: &Powers,
     grounds: &TokenContext,
+    target: &Target,
 ) -> Result<Issued> {
     confirm_clock::admit_issuing(app)?;
     let ring = current_ring(app, grounds.ring_id).await?;
+    let signer = admit(app, &ring, target)?;
     let now = app.now();
-    let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
-    let claims = claims(app, user, powers, grounds, now, exp);
-    let token = ring
-        .signer
-        .sign(&claims)
+    let exp = now.seconds() + lifetime(app, target, now, grounds.ends_at);
+    let claims = claims(app, user, powers, grounds, target, now, exp);
+    let begun = app.uptime();
+    let token = signer
+        .sign(&claims, target.typ)
         .ok_or_else(|| Error::Unavailable("signing failed".into()))?;
+    let signing = app.uptime().saturating_sub(begun);
+    app.metrics
+        .tokens
+        .issued(target.name.label(), target.algorithm, signing);
     Ok(Issued {
         token,
         expires_in: unsigned(exp - now.seconds()),
@@ -92,10 +137,10 @@ async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
 
 /// Returns the lifetime in whole seconds, shortened at random so that tabs do not refresh at the
 /// same time, and never past the session's end.
-fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
+fn lifetime(app: &App, target: &Target, now: Timestamp, ends_at: Timestamp) -> i64 {
     let t = &app.config.tokens;
-    let shortened =
-        t.access_ttl.as_secs_f64() * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
+    let shortened = target.access_ttl.as_secs_f64()
+        * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an access token lives for an hour at most"
@@ -109,23 +154,25 @@ fn claims(
     user: &User,
     powers: &Powers,
     grounds: &TokenContext,
+    target: &Target,
     now: Timestamp,
     exp: i64,
 ) -> AccessClaims {
     let t = &app.config.tokens;
+    let is_full = target.claims == ClaimSet::Full;
     AccessClaims {
-        iss: t.issuer.as_str().to_owned(),
+        iss: target.issuer.as_str().to_owned(),
         sub: user.id.to_string(),
-        aud: t.audience.clone(),
+        aud: target.audience.clone(),
         client_id: t.client_id.clone(),
         iat: unsigned((now - t.iat_backdate).seconds()),
         exp: unsigned(exp),
         jti: EventId::at(now, random::bytes(&*app.random)).to_string(),
         sid: grounds.session.to_string(),
         auth_time: unsigned(grounds.auth_time.seconds()),
-        email: user.email.to_string(),
-        email_verified: user.email_verified,
-        name: user.name.clone(),
+        email: is_full.then(|| user.email.to_string()),
+        email_verified: is_full.then_some(user.email_verified),
+        name: is_full.then(|| user.name.clone()),
         role: powers.roles().join(","),
         permissions: powers.granted().map(ToOwned::to_owned).collect(),
         act: powers.actor().map(|actor| Actor {
@@ -135,6 +182,7 @@ fn claims(
         custom: t
             .claims
             .iter()
+            .filter(|_| is_full)
             .filter_map(|(name, source)| Some((name.clone(), source.of(user)?)))
             .collect(),
     }

@@ -16,10 +16,12 @@ use crate::flows::session::carried::RefreshCookie;
 use crate::flows::session::refresh as flow;
 use crate::flows::session::refresh::Renewed;
 use crate::flows::session::refresh_token::Purpose;
+use crate::flows::token::issue_token;
 use crate::flows::{self};
 use crate::model::audit::event::Requester;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::TICKET_FORM;
+use crate::model::token::target::Target;
 
 use crate::http::delivery::views;
 use crate::http::edge::body::Optional;
@@ -30,11 +32,14 @@ use crate::http::edge::credentials;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_REFRESH_TOKEN, MAX_WORD};
+use crate::http::edge::query::Query;
+use crate::http::edge::target;
 
 pub(in crate::http) async fn refresh(
     State(app): State<Arc<App>>,
     Client(requester): Client,
     credentials: Credentials,
+    mut query: Query,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
     let in_body = body.text_or_nothing("refreshToken", MAX_REFRESH_TOKEN);
@@ -43,24 +48,40 @@ pub(in crate::http) async fn refresh(
     let attempt = body.check("attempt", word, TICKET_FORM, |word| {
         word.as_deref().map(str::parse).transpose().ok()
     });
-    let (in_body, optional, attempt) = body.finish((in_body, optional, attempt))?;
-    let purpose = Purpose::Refresh(attempt);
+    let wanted = target::in_body(&mut body);
+    let (in_body, optional, attempt, wanted) = body.finish((in_body, optional, attempt, wanted))?;
+    let in_query = target::in_query(&mut query);
+    let wanted = wanted.and(query.finish(in_query)?);
+    let without_token = in_body.is_none() && credentials.refresh_cookies.is_empty();
+    if without_token {
+        warn_of_a_lost_path(&app, &credentials);
+        // A browser prints every 401 in its console, also for a page that only asks whether its
+        // visitor is signed in.
+        if optional {
+            return Ok(Json(Value::Null).into_response());
+        }
+        return Err(flows::Error::RefreshTokenMissing.into());
+    }
+    // Before the refresh token is opened: an audience that is not available uses nothing up.
+    let target = issue_token::target(&app, &wanted)?;
+    let asked = Asked {
+        purpose: Purpose::Refresh(attempt),
+        target: &target,
+    };
     match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest(
             "Send the refresh token in the cookie or in the body, not both".into(),
         )),
-        (Some(token), true) => by_body(&app, &token, purpose, &requester).await,
-        (None, false) => by_cookie(&app, &credentials, purpose, &requester).await,
-        (None, true) => {
-            warn_of_a_lost_path(&app, &credentials);
-            // A browser prints every 401 in its console, also for a page that only asks whether
-            // its visitor is signed in.
-            if optional {
-                return Ok(Json(Value::Null).into_response());
-            }
-            Err(flows::Error::RefreshTokenMissing.into())
-        }
+        (Some(token), true) => by_body(&app, &token, asked, &requester).await,
+        (None, _) => by_cookie(&app, &credentials, asked, &requester).await,
     }
+}
+
+/// What a refresh is for, and the backend that its access token is for.
+#[derive(Clone, Copy)]
+struct Asked<'t> {
+    purpose: Purpose,
+    target: &'t Target,
 }
 
 /// Warns about a browser that sends the session cookie (whose path is `/`) but not the refresh
@@ -90,10 +111,11 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
 async fn by_body(
     app: &App,
     token: &str,
-    purpose: Purpose,
+    Asked { purpose, target }: Asked<'_>,
     requester: &Requester,
 ) -> Result<Response, Error> {
-    let renewed = flow::refresh(app, token, Delivery::Body, purpose, requester).await?;
+    let channel = Delivery::Body;
+    let renewed = flow::refresh(app, token, channel, purpose, target, requester).await?;
     let mut answer = answer(&renewed);
     if let Some(token) = &renewed.refresh_token {
         answer["refreshToken"] = token.as_str().into();
@@ -105,7 +127,7 @@ async fn by_body(
 async fn by_cookie(
     app: &App,
     credentials: &Credentials,
-    purpose: Purpose,
+    Asked { purpose, target }: Asked<'_>,
     requester: &Requester,
 ) -> Result<Response, Error> {
     let (chosen, session_lives) = carried::refresh_cookie(
@@ -123,7 +145,9 @@ async fn by_cookie(
         RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
     };
     let outcome = match token {
-        Some(token) => flow::refresh(app, token, Delivery::Cookie, purpose, requester).await,
+        Some(token) => {
+            flow::refresh(app, token, Delivery::Cookie, purpose, target, requester).await
+        }
         None => Err(flows::Error::RefreshTokenInvalid),
     };
     let mut headers = HeaderMap::new();

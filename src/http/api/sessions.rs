@@ -16,6 +16,7 @@ use crate::flows::session::manage_sessions::{Here, Page};
 use crate::flows::session::read_session::{Accepts, AuthFailure};
 use crate::flows::session::session_tokens;
 use crate::flows::session::{carried, manage_sessions, session_cache};
+use crate::flows::token::issue_token;
 use crate::flows::token::issue_token::Issued;
 use crate::http::delivery::session_delivery::{Replaced, renewed};
 use crate::http::delivery::views;
@@ -29,8 +30,10 @@ use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 use crate::http::edge::query::Query;
+use crate::http::edge::target;
 use crate::model::audit::event::Requester;
 use crate::model::session::session::{Delivery, End};
+use crate::model::token::target::Target;
 
 pub(in crate::http) async fn session(
     State(app): State<Arc<App>>,
@@ -68,11 +71,12 @@ pub(in crate::http) async fn get_session(
         return Ok((headers, Json(cached)).into_response());
     }
     let mut end = None;
+    let default = app.config.tokens.targets.default();
     let answer = match credentials
         .authenticate(&app, Accepts::SessionTokenOnly)
         .await?
     {
-        Some(Ok(who)) => match mint(&app, &credentials, &who, &requester).await {
+        Some(Ok(who)) => match mint(&app, &credentials, &who, default, &requester).await {
             // The refresh token of the request was stolen or lost: the session has just ended.
             Err(
                 Refused::RefreshTokenReused
@@ -202,8 +206,12 @@ pub(in crate::http) async fn token(
     Client(requester): Client,
     credentials: Credentials,
     Authenticated(who): Authenticated,
+    mut query: Query,
 ) -> Result<Response, Error> {
-    let issued = mint(&app, &credentials, &who, &requester).await?;
+    let wanted = target::in_query(&mut query);
+    let wanted = query.finish(wanted)?;
+    let target = issue_token::target(&app, &wanted)?;
+    let issued = mint(&app, &credentials, &who, &target, &requester).await?;
     Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
 }
 
@@ -238,6 +246,7 @@ async fn mint(
     app: &App,
     credentials: &Credentials,
     who: &authenticated::Authenticated,
+    target: &Target,
     requester: &Requester,
 ) -> Result<Issued, Refused> {
     let vouching = match who.session.delivery {
@@ -246,5 +255,5 @@ async fn mint(
         }
         Delivery::Body => None,
     };
-    session_tokens::mint(app, who, vouching, requester).await
+    session_tokens::mint(app, who, vouching, target, requester).await
 }

@@ -25,6 +25,8 @@ pub(in crate::http) const MAX_REFRESH_TOKEN: usize = 1_024;
 pub(in crate::http) const MAX_ACCESS_TOKEN: usize = 16 * 1024;
 /// Longer than any error code in the query of a page.
 pub(in crate::http) const MAX_CODE: usize = 256;
+/// Longer than any audience.
+pub(in crate::http) const MAX_AUDIENCE: usize = 1_024;
 /// Longer than any key id.
 pub(in crate::http) const MAX_KEY_ID: usize = 128;
 /// An entry of a short list, a number or a duration.

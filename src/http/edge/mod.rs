@@ -23,5 +23,6 @@ pub(in crate::http) mod query;
 pub(in crate::http) mod redirects;
 pub(in crate::http) mod refusal;
 pub mod server;
+pub(in crate::http) mod target;
 pub(in crate::http) mod text;
 pub(in crate::http) mod unchecked;

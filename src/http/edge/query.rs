@@ -76,6 +76,15 @@ impl Query {
         self.problems.value(name, is_good.then_some(text), &problem)
     }
 
+    /// Reads every text of this name.
+    pub(in crate::http) fn texts(&mut self, name: &str, max: usize) -> Unchecked<Vec<String>> {
+        let texts: Vec<String> = self.all(name).map(ToOwned::to_owned).collect();
+        let is_good = texts.iter().all(|text| text.chars().count() <= max);
+        let problem = format!("is longer than {max} characters");
+        self.problems
+            .value(name, is_good.then_some(texts), &problem)
+    }
+
     /// Reads a text that must be there.
     pub(in crate::http) fn required(&mut self, name: &str, max: usize) -> Unchecked<String> {
         let text = self.text(name, max);

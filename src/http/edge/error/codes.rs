@@ -42,7 +42,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::ResetPasswordDisabled
         | E::VerificationEmailNotEnabled
         | E::EmailCanNotBeUpdated
-        | E::RefreshAttemptMissing => StatusCode::BAD_REQUEST,
+        | E::RefreshAttemptMissing
+        | E::InvalidTarget => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
         | E::RefreshTokenMissing
@@ -66,6 +67,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         // A replica without the current master key serves no requests, and raises no alarm of
         // reuse.
         E::RefreshUnderWay
+        | E::KeysNotReady(_)
         | E::Unavailable(_)
         | E::Busy
         | E::OutOfTime
@@ -102,6 +104,8 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::RefreshTokenMissing => "REFRESH_TOKEN_MISSING",
         E::RefreshAttemptMissing => "REFRESH_ATTEMPT_MISSING",
         E::RefreshUnderWay => "REFRESH_UNDER_WAY",
+        E::InvalidTarget => "INVALID_TARGET",
+        E::KeysNotReady(_) => "AUDIENCE_NOT_READY",
         E::RefreshTokenInvalid => "REFRESH_TOKEN_INVALID",
         E::RefreshTokenExpired => "REFRESH_TOKEN_EXPIRED",
         E::RefreshTokenRevoked => "REFRESH_TOKEN_REVOKED",
@@ -272,7 +276,12 @@ fn flow_message(error: &flows::Error) -> String {
         return not_allowed_message(*action);
     }
     match flow_status(error) {
-        StatusCode::SERVICE_UNAVAILABLE if matches!(error, flows::Error::OutOfTime) => {
+        StatusCode::SERVICE_UNAVAILABLE
+            if matches!(
+                error,
+                flows::Error::OutOfTime | flows::Error::KeysNotReady(_)
+            ) =>
+        {
             error.to_string()
         }
         StatusCode::SERVICE_UNAVAILABLE => flows::Error::Unavailable(String::new()).to_string(),

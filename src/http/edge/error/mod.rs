@@ -115,6 +115,7 @@ impl Error {
         match self {
             Self::Flow(
                 flows::Error::TooManyRequests(wait)
+                | flows::Error::KeysNotReady(wait)
                 | flows::Error::Limited(crate::model::limit::rate::Limited { wait, .. }),
             ) => Some(*wait),
             Self::Flow(flow) if flow_status(flow) == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY),

@@ -112,6 +112,24 @@ impl Fields {
         }
     }
 
+    /// Reads a text or a list of texts, which may be missing or `null`.
+    pub(in crate::http) fn texts(&mut self, name: &str, max: usize) -> Unchecked<Vec<String>> {
+        let items = match self.members.get(name) {
+            None | Some(Value::Null) => return Unchecked::good(Vec::new()),
+            Some(Value::Array(items)) => items.clone(),
+            Some(one) => vec![one.clone()],
+        };
+        let text = |item: &Value| {
+            let text = item.as_str()?;
+            (text.chars().count() <= max).then(|| text.to_owned())
+        };
+        let texts: Option<Vec<String>> = items.iter().map(text).collect();
+        // An empty one counts as missing, as in a form and in a query.
+        let texts = texts.map(|all| all.into_iter().filter(|text| !text.is_empty()).collect());
+        let problem = format!("expected a string of at most {max} characters, or several");
+        self.problems.value(name, texts, &problem)
+    }
+
     /// Reads a text that may be missing; `null` reads as an empty text.
     pub(in crate::http) fn nullable_text(
         &mut self,
