@@ -16,6 +16,7 @@ use self::api::{
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -131,17 +132,32 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
             get(well_known::jwks).options(well_known::preflight),
         )
         .route(
+            &format!("{}/jwks/{{name}}", app.config.server.base_path),
+            get(well_known::jwks_of).options(well_known::preflight),
+        )
+        .route(
             "/.well-known/jwks.json",
             get(well_known::jwks).options(well_known::preflight),
         )
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready));
-    well_known::paths(app.config.tokens.issuer.as_str())
-        .iter()
+    let targets = &app.config.tokens.targets;
+    let default = well_known::paths(targets.default().issuer.as_str());
+    let open = default.iter().fold(open, |router, path| {
+        router.route(
+            path,
+            get(well_known::discovery).options(well_known::preflight),
+        )
+    });
+    let own = targets
+        .named()
+        .flat_map(|target| well_known::own_paths(target.issuer.as_str()));
+    let own: BTreeSet<String> = own.filter(|path| !default.contains(path)).collect();
+    own.iter()
         .fold(open, |router, path| {
             router.route(
                 path,
-                get(well_known::discovery).options(well_known::preflight),
+                get(well_known::discovery_of).options(well_known::preflight),
             )
         })
         .method_not_allowed_fallback(outermost::method_not_allowed_plain)

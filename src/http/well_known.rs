@@ -5,13 +5,17 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
 use crate::flows::key::inspect_keys;
+use crate::flows::key::inspect_keys::Set;
+use crate::model::key::algorithm::Algorithm;
+use crate::model::token::target::Target;
 
 use crate::http::edge::client;
 use crate::http::edge::error::Error;
@@ -22,28 +26,48 @@ use crate::http::edge::outermost;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
+/// Answers with the set that a verifier of the default audience, or of any audience, may fetch.
 pub(super) async fn jwks(State(app): State<Arc<App>>, request: Request) -> Response {
-    let ip = client::address(&app, request.extensions(), request.headers());
+    answer(&app, Set::Default, &request)
+}
+
+/// Answers with the keys of one audience, or with all keys.
+pub(super) async fn jwks_of(
+    State(app): State<Arc<App>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    match name {
+        Ok(Path(name)) => answer(&app, Set::at(&name), &request),
+        // A path that is not UTF-8 is that of no audience.
+        Err(_) => refuse(&app, request.headers(), Error::NotFound),
+    }
+}
+
+fn answer(app: &App, set: Set<'_>, request: &Request) -> Response {
+    let ip = client::address(app, request.extensions(), request.headers());
     let request = request.headers();
     app.metrics.verifiers.fetched(
         &ip.map_or_else(|| "unknown".to_owned(), client::network),
         &client::user_agent(request),
         app.now(),
     );
-    let ring = match inspect_keys::loaded(&app) {
-        Ok(ring) => ring,
-        Err(refused) => {
-            let answer = Error::Flow(refused).into_response();
-            return outermost::render(answer, &outermost::new_request_id());
+    let jwks = match inspect_keys::jwks(app, set) {
+        Ok(Some(jwks)) => {
+            app.metrics.tokens.jwks_requested(set.label());
+            jwks
         }
+        // An audience that is added later is known at once: no cache keeps this answer.
+        Ok(None) => return refuse(app, request, Error::NotFound),
+        Err(refused) => return refuse(app, request, Error::Flow(refused)),
     };
     let fresh = request
         .get(header::IF_NONE_MATCH)
-        .is_some_and(|seen| matches(seen, &ring.jwks.etag));
+        .is_some_and(|seen| matches(seen, &jwks.etag));
     let mut response = Response::new(if fresh {
         Body::empty()
     } else {
-        Body::from(ring.jwks.body.clone())
+        Body::from(jwks.body.clone())
     });
     if fresh {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -57,10 +81,19 @@ pub(super) async fn jwks(State(app): State<Arc<App>>, request: Request) -> Respo
             HeaderValue::from_static("application/json"),
         );
     }
-    headers.insert(header::CACHE_CONTROL, max_age(&app));
-    headers.insert(header::ETAG, header_text::value(&ring.jwks.etag));
-    open_to_all(&app, request, headers);
+    headers.insert(header::CACHE_CONTROL, max_age(app));
+    headers.insert(header::ETAG, header_text::value(&jwks.etag));
+    open_to_all(app, request, headers);
     response
+}
+
+fn refuse(app: &App, request: &HeaderMap, error: Error) -> Response {
+    let mut answer = outermost::render(error.into_response(), &outermost::new_request_id());
+    open_to_all(app, request, answer.headers_mut());
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 /// Answers a preflight: any page may send any header, none of which is read.
@@ -98,6 +131,46 @@ fn matches(seen: &HeaderValue, etag: &str) -> bool {
 }
 
 pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let default = app.config.tokens.targets.default();
+    // Before the keys are loaded, the default audience is known already.
+    let algorithms = app
+        .ring()
+        .map_or_else(|| vec![default.algorithm], |ring| ring.union.clone());
+    document(&app, default, "/jwks", &algorithms, &request)
+}
+
+/// Answers with the documents of the audiences that have an issuer of their own: the path tells
+/// which.
+pub(super) async fn discovery_of(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    request: HeaderMap,
+) -> Response {
+    let has_path = |target: &&Arc<Target>| {
+        let issuer = target.issuer.as_str();
+        own_paths(issuer).iter().any(|path| path == uri.path())
+    };
+    let targets = &app.config.tokens.targets;
+    let own = targets
+        .named()
+        .filter(|target| target.issuer != targets.default().issuer);
+    match own.into_iter().find(has_path) {
+        Some(target) => {
+            let name = target.name.label();
+            let jwks = format!("/jwks/{name}");
+            document(&app, target, &jwks, &[target.algorithm], &request)
+        }
+        None => refuse(&app, &request, Error::NotFound),
+    }
+}
+
+fn document(
+    app: &App,
+    target: &Target,
+    jwks: &str,
+    algorithms: &[Algorithm],
+    request: &HeaderMap,
+) -> Response {
     let server = &app.config.server;
     let at = |path: &str| {
         format!(
@@ -107,48 +180,54 @@ pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -
         )
     };
     let document = json!({
-        "issuer": app.config.tokens.issuer,
-        "jwks_uri": at("/jwks"),
+        "issuer": target.issuer,
+        "jwks_uri": at(jwks),
         "token_endpoint": at("/oauth2/token"),
         "revocation_endpoint": at("/oauth2/revoke"),
         "grant_types_supported": ["refresh_token"],
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "id_token_signing_alg_values_supported": algorithms,
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
         "refresh_token_expiration_types_supported": ["authorization", "token_timeout"],
     });
     let mut response = axum::Json(document).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, max_age(&app));
-    open_to_all(&app, &request, headers);
+    headers.insert(header::CACHE_CONTROL, max_age(app));
+    open_to_all(app, request, headers);
     response
 }
 
-/// Returns the paths of both documents; for an issuer with a path, all locations that verifiers
-/// use.
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+/// Returns the paths of both documents of the default issuer; if it has a path, all locations that
+/// verifiers use.
 pub(super) fn paths(issuer: &str) -> Vec<String> {
-    let (openid, oauth) = (
-        "/.well-known/openid-configuration",
-        "/.well-known/oauth-authorization-server",
-    );
-    let mut paths = vec![openid.to_owned(), oauth.to_owned()];
-    let path = url::Url::parse(issuer)
-        .map(|u| u.path().trim_end_matches('/').to_owned())
-        .unwrap_or_default();
-    if !path.is_empty() {
-        paths.extend([
-            format!("{path}{openid}"),
-            format!("{openid}{path}"),
-            format!("{oauth}{path}"),
-        ]);
-    }
+    let mut paths = vec![OPENID.to_owned(), OAUTH.to_owned()];
+    paths.extend(own_paths(issuer));
     paths
 }
 
+/// Returns the paths of both documents of an issuer with a path, in all locations that verifiers
+/// use; none for an issuer without a path.
+pub(super) fn own_paths(issuer: &str) -> Vec<String> {
+    let path = url::Url::parse(issuer)
+        .map(|u| u.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
+    if path.is_empty() {
+        return vec![];
+    }
+    vec![
+        format!("{path}{OPENID}"),
+        format!("{OPENID}{path}"),
+        format!("{OAUTH}{path}"),
+    ]
+}
+
 fn max_age(app: &App) -> HeaderValue {
-    let seconds = app.config.keys.policy.jwks_max_age.as_secs();
+    let seconds = app.config.keys.policies.base.jwks_max_age.as_secs();
     header_text::value(&format!("public, max-age={seconds}"))
 }
 
