@@ -16,7 +16,9 @@ use crate::flows::key::inspect_keys;
 use crate::flows::key::inspect_keys::LooksAtKeys;
 use crate::flows::permit::{Permitted, to};
 use crate::model::kernel::time::Timestamp;
+use crate::model::key::algorithm::Algorithm;
 use crate::model::key::key::{Key, Ring, State as KeyState};
+use crate::model::key::slots::Slots;
 
 use super::pieces::{Piece, pieces, segment};
 use crate::http::edge::error::Error;
@@ -33,14 +35,25 @@ const FORMER: usize = 10;
 struct Keys<'p> {
     p: &'p Page,
     f: &'p Form,
+    slots: Vec<Slot>,
+    /// Whether there are keys of several algorithms.
+    several: bool,
+    former: Vec<Row>,
+}
+
+/// The published keys of one algorithm.
+struct Slot {
+    algorithm: &'static str,
+    /// When its next rotation is, or from when on its first key signs.
     next: Vec<Piece>,
+    /// The kid of the key that signs; empty if none does.
     active: String,
     rows: Vec<Row>,
-    former: Vec<Row>,
 }
 
 struct Row {
     kid: String,
+    algorithm: &'static str,
     state: &'static str,
     /// What the state means for signing and verifying, and until when.
     means: Vec<Piece>,
@@ -63,12 +76,13 @@ fn words_of(key: &Key) -> (&'static str, &'static str) {
 }
 
 fn row(page: &Page, ring: &Ring, key: &Key) -> Row {
-    let policy = &page.app.config.keys.policy;
+    let policy = &page.app.config.keys.policies.of(key.algorithm);
     let at = |time: Option<Timestamp>| time.map_or_else(|| Piece::text("–"), Piece::at);
     let (state, means) = words_of(key);
     let value = |name: &str| match name {
         "since" => at(key.activated_at),
-        "next" => at(ring.next_rotation(policy)),
+        // The first key of an algorithm signs as soon as every verifier has it.
+        "next" => at(ring.next_rotation(policy).or_else(|| ring.ripe_at(policy))),
         "ready" => Piece::at(key.published_at + policy.publish_before_use(ring)),
         "retired" => at(key.retired_at),
         "leaves" => at(key.leaves_at()),
@@ -78,10 +92,38 @@ fn row(page: &Page, ring: &Ring, key: &Key) -> Row {
     };
     Row {
         kid: key.kid.clone(),
+        algorithm: key.algorithm.as_str(),
         state,
         means: pieces(page.t(means), value),
         published: moment(key.published_at),
         revoke: format!("/auth/admin/keys/{}/revoke", segment(&key.kid)),
+    }
+}
+
+fn slot(page: &Page, keys: &Slots, algorithm: Algorithm) -> Slot {
+    let policies = &page.app.config.keys.policies;
+    let ring = keys.of(algorithm).cloned().unwrap_or_default();
+    let opens = keys.opens_at(algorithm, policies);
+    let next = ring.next_rotation(&policies.of(algorithm));
+    let (text, at) = match (opens, next) {
+        (Some(at), _) => ("keys.opens", Some(at)),
+        (None, Some(at)) => ("keys.next", Some(at)),
+        (None, None) => ("keys.no_next", None),
+    };
+    let published = ring.keys.iter().filter(|key| key.state.is_published());
+    let mut published: Vec<&Key> = published.collect();
+    published.sort_by_key(|key| key.state);
+    let active = ring.in_state(KeyState::Active);
+    Slot {
+        algorithm: algorithm.as_str(),
+        next: pieces(page.t(text), |_| {
+            at.map_or_else(|| Piece::text(""), Piece::at)
+        }),
+        active: active.map(|key| key.kid.clone()).unwrap_or_default(),
+        rows: published
+            .into_iter()
+            .map(|key| row(page, &ring, key))
+            .collect(),
     }
 }
 
@@ -93,31 +135,27 @@ fn page_of<A: LooksAtKeys>(
 ) -> Result<Response, Error> {
     let page = &visitor.page;
     let app = &page.app;
-    let ring = inspect_keys::shown(app, permitted)?;
-    let next = ring.next_rotation(&app.config.keys.policy);
-    let key = if next.is_some() {
-        "keys.next"
-    } else {
-        "keys.no_next"
-    };
-    let (published, mut former): (Vec<&Key>, Vec<&Key>) =
-        ring.keys.iter().partition(|key| key.state.is_published());
-    former.sort_by_key(|key| Reverse(key.ended_at));
+    let keys = inspect_keys::shown(app, permitted)?;
+    let is_tombstone = |key: &&(&Ring, &Key)| !key.1.state.is_published();
+    let all: Vec<(&Ring, &Key)> = keys
+        .iter()
+        .flat_map(|(_, ring)| ring.keys.iter().map(move |key| (ring, key)))
+        .collect();
+    let mut former: Vec<&(&Ring, &Key)> = all.iter().filter(is_tombstone).collect();
+    former.sort_by_key(|(_, key)| Reverse(key.ended_at));
+    let slots: Vec<Slot> = keys
+        .published()
+        .map(|(algorithm, _)| slot(page, &keys, algorithm))
+        .collect();
     let shown = Keys {
         p: page,
         f: form,
-        next: pieces(page.t(key), |_| {
-            next.map_or_else(|| Piece::text(""), Piece::at)
-        }),
-        active: inspect_keys::active_kid(app).unwrap_or_default(),
-        rows: published
-            .into_iter()
-            .map(|key| row(page, &ring, key))
-            .collect(),
+        several: slots.len() > 1,
+        slots,
         former: former
             .into_iter()
             .take(FORMER)
-            .map(|key| row(page, &ring, key))
+            .map(|(ring, key)| row(page, ring, key))
             .collect(),
     };
     Ok(match refused {
