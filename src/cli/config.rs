@@ -59,7 +59,7 @@ fn check(form: Output, config: std::result::Result<Config, Vec<Problem>>) -> Res
     }
     let config = config.map_err(Failure::Configuration)?;
     show(form, &config);
-    let policy = &config.keys.policy;
+    let policy = config.keys.policies.of_default();
     let ring = crate::model::key::key::Ring::default();
     output::note("Rules that were applied:");
     for rule in RULES {

@@ -3,6 +3,7 @@
 //! 78 bad configuration.
 
 mod ask;
+mod audiences;
 mod audit;
 mod caution;
 mod checklist;
@@ -71,10 +72,18 @@ enum Command {
     Dev(dev::Arguments),
     /// Apply migrations of the database schema
     Migrate(migrate::Migrate),
-    /// Signing keys and the master key: list, rotate, revoke, export, import, processes, rewrap,
-    /// abandon, verify
+    /// Signing keys and the master key: list, rotate, revoke, close, export, import, processes,
+    /// rewrap, abandon, verify
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// List the audiences of the settings, or print what a backend pastes to verify the tokens of one
+    Audiences {
+        /// The name of the audience; `default` for that of [tokens]
+        name: Option<String>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Users: create, invite, list, show, update, set-password,
     /// require-new-password, set-role, set-metadata, ban, unban,
     /// disable, enable, delete
@@ -211,6 +220,9 @@ fn run(cli: Cli) -> Result<()> {
         webhooks::run(command, &config);
         return Ok(());
     }
+    if let Some(Command::Audiences { name, output }) = &cli.command {
+        return audiences::run(&config, name.as_deref(), *output);
+    }
     let rules = Rules::of(&config);
     let serving = matches!(cli.command, None | Some(Command::Serve | Command::Dev(_)));
     // A second start of `dev` would create a second folder.
@@ -255,7 +267,10 @@ fn run(cli: Cli) -> Result<()> {
                 verifiers: false,
             } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => Box::pin(database::run(command, config)).await,
-            Command::Config(_) | Command::Webhooks(_) | Command::Completions { .. } => Ok(()),
+            Command::Config(_)
+            | Command::Webhooks(_)
+            | Command::Audiences { .. }
+            | Command::Completions { .. } => Ok(()),
         }
     });
     if let Some(traces) = traces {

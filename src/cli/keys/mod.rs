@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::inspect_keys;
+use crate::flows::key::inspect_keys::Set;
 use crate::flows::session::session_tokens;
 use crate::model::key::key::Key;
 use crate::model::key::plan::KeyOperation;
@@ -49,6 +50,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
     match command {
         Keys::List { all, output } => list(app, all, output).await,
         Keys::Rotate {
+            algorithm,
             compromised,
             force,
             dry_run,
@@ -61,22 +63,21 @@ async fn act(app: &App, command: Keys) -> Result<()> {
                 KeyOperation::Rotate { force }
             };
             if compromised && !dry_run {
-                let blind =
-                    app.config.keys.policy.jwks_max_age + app.config.keys.policy.verifier_cache;
+                let policies = &app.config.keys.policies;
+                let longest = policies.algorithms.values().max();
+                let blind = policies.base.jwks_max_age + longest.copied().unwrap_or_default();
                 output::note(&format!(
                     "Verifiers that do not fetch at once on an unknown kid will refuse new tokens for up to {blind:?}."
                 ));
-                ask::confirm(&app.config, "Replace every signing key?", yes)?;
+                let which = algorithm.map_or_else(
+                    || "Replace every signing key?".to_owned(),
+                    |algorithm| format!("Replace every signing key of {algorithm}?"),
+                );
+                ask::confirm(&app.config, &which, yes)?;
             }
-            let active = inspect_keys::active_kid(app);
-            change(
-                app,
-                KeyChange::new(operation.clone(), operator()).if_active(active),
-                &operation,
-                dry_run,
-                output,
-            )
-            .await
+            let active = inspect_keys::active_kids(app);
+            let order = KeyChange::new(operation, operator()).of(algorithm);
+            change(app, order.if_active(active), dry_run, output).await
         }
         Keys::Revoke {
             kid,
@@ -94,32 +95,32 @@ async fn act(app: &App, command: Keys) -> Result<()> {
                     ),
                     yes,
                 )?;
-                warn_young_standby(app);
+                warn_young_standby(app, &kid);
             }
-            change(
-                app,
-                KeyChange::new(operation.clone(), operator()).with_reason(&reason),
-                &operation,
-                dry_run,
-                output,
-            )
-            .await
+            let order = KeyChange::new(operation, operator()).with_reason(&reason);
+            change(app, order, dry_run, output).await
         }
-        Keys::Export { public: _, format } => {
-            let text = match format {
-                Format::Jwks => inspect_keys::jwks(app),
-                Format::Pem => inspect_keys::pems(app).await?.concat(),
-            };
-            output::line(text.trim_end());
-            Ok(())
-        }
-        Keys::Import {
-            file,
-            state,
-            kid,
+        Keys::Close {
+            algorithm,
             dry_run,
+            yes,
             output,
-        } => import(app, &file, state, kid.as_deref(), dry_run, output).await,
+        } => {
+            if !dry_run {
+                let question = format!(
+                    "Close {algorithm}? Its keys sign no more, and leave the JWKS when their last tokens have expired."
+                );
+                ask::confirm(&app.config, &question, yes)?;
+            }
+            let order = KeyChange::new(KeyOperation::Close, operator()).of(Some(algorithm));
+            change(app, order, dry_run, output).await
+        }
+        Keys::Export {
+            public: _,
+            audience,
+            format,
+        } => export(app, audience.as_deref(), format).await,
+        Keys::Import(arguments) => import(app, &arguments).await,
         Keys::Processes { output } => processes::list(app, output).await,
         Keys::Rewrap(arguments) => rewrap::run(app, arguments).await,
         Keys::Abandon { .. } => Err(Failure::Internal(
@@ -129,8 +130,25 @@ async fn act(app: &App, command: Keys) -> Result<()> {
     }
 }
 
+async fn export(app: &App, audience: Option<&str>, format: Format) -> Result<()> {
+    let set = audience.map_or(Set::Default, Set::at);
+    let text = match format {
+        Format::Jwks => inspect_keys::jwks(app, set)?
+            .map(|jwks| String::from_utf8_lossy(&jwks.body).into_owned()),
+        Format::Pem => inspect_keys::pems(app, set).await?.map(|all| all.concat()),
+    };
+    let text = text.ok_or_else(|| {
+        Failure::Usage(format!(
+            "no audience in the settings has the name {:?}; see `countersign audiences`",
+            audience.unwrap_or_default()
+        ))
+    })?;
+    output::line(text.trim_end());
+    Ok(())
+}
+
 async fn list(app: &App, all: bool, format: Output) -> Result<()> {
-    let ring = inspect_keys::ring(app)?;
+    let slots = inspect_keys::slots(app)?;
     let since = |k: &Key| {
         k.ended_at
             .or(k.retired_at)
@@ -147,12 +165,12 @@ async fn list(app: &App, all: bool, format: Output) -> Result<()> {
             "reason": k.reason,
         })
     };
-    let shown = ring.keys.iter().filter(|k| all || k.state.is_published());
+    let shown = slots.keys().filter(|k| all || k.state.is_published());
     let list = List {
         noun: "keys",
         columns: &COLUMNS,
         items: output::objects(shown.map(item).collect()),
-        total: ring.keys.len() as u64,
+        total: slots.keys().count() as u64,
         next: Value::Null,
     };
     if format == Output::Json {
@@ -160,8 +178,20 @@ async fn list(app: &App, all: bool, format: Output) -> Result<()> {
         return Ok(());
     }
     processes::beside_keys(app, format).await?;
-    if let Some(at) = ring.next_rotation(&app.config.keys.policy) {
-        output::note(&format!("Next rotation: {at}"));
+    let policies = &app.config.keys.policies;
+    let several = slots.published().count() > 1;
+    for (algorithm, ring) in slots.published() {
+        let name = if several {
+            format!(" of {algorithm}")
+        } else {
+            String::new()
+        };
+        if let Some(at) = ring.next_rotation(&policies.of(algorithm)) {
+            output::note(&format!("Next rotation{name}: {at}"));
+        }
+        if let Some(at) = slots.opens_at(algorithm, policies) {
+            output::note(&format!("The first key of {algorithm} signs from {at} on"));
+        }
     }
     output::list(format, &list);
     Ok(())
@@ -201,6 +231,7 @@ async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
         ("valid", json!(report.problems.is_empty())),
         ("kid", json!(report.kid)),
         ("keyState", json!(report.key_state)),
+        ("audience", json!(report.audience)),
         ("claims", json!(report.claims)),
         ("problems", json!(report.problems)),
     ];
