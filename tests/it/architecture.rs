@@ -124,7 +124,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ("session", &["kernel"]),
             ("key", &["kernel"]),
             ("mail", &["kernel", "account"]),
-            ("token", &["account"]),
+            ("token", &["kernel", "account", "key"]),
             ("limit", &["kernel", "session"]),
             ("audit", &["kernel", "limit"]),
         ],

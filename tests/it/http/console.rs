@@ -1,6 +1,7 @@
 //! The console under `/auth/admin`, as an admin's browser without script uses it: every action with
 //! and without the permission, and what the pages say.
 
+use countersign::model::key::algorithm::Algorithm;
 use regex::Regex;
 
 use super::admin::{id, made_admin, set_role};
@@ -513,12 +514,42 @@ async fn the_trail_is_read_page_by_page_within_its_filter() {
     }
 }
 
+/// A page that was shown names the key that signed then, and so the algorithm whose keys turn.
+#[tokio::test]
+async fn the_keys_of_each_algorithm_are_shown_and_rotated_apart() {
+    let place = Console::open(&[("audiences.billing.algorithm", "RS256")]).await;
+    let page = "/auth/admin/keys";
+    let shown = place.admin.get(page).await.ok();
+    for heading in ["EdDSA", "RS256"] {
+        let heading = format!("<h3 id=\"h-{heading}\">{heading}</h3>");
+        assert!(shown.text.contains(&heading), "{heading}");
+    }
+    let kids = || place.app.app.ring().unwrap().slots.active_kids();
+    let before = kids();
+    place.app.after(crate::support::minutes(70));
+    let rotate = async |kid: &str| {
+        let csrf = hidden(&shown, "csrf");
+        let fields = [("csrf", csrf.as_str()), ("active", kid)];
+        place.admin.form("/auth/admin/keys/rotate", &fields).await
+    };
+    let rsa = before[&Algorithm::Rs256].clone();
+    assert_eq!(rotate(&rsa).await.status, 303);
+    let after = kids();
+    assert_ne!(after[&Algorithm::Rs256], rsa);
+    assert_eq!(after[&Algorithm::EdDsa], before[&Algorithm::EdDsa]);
+    // A second click, and a kid that never was, change nothing.
+    for kid in [&rsa, "unknown"] {
+        assert_eq!(rotate(kid).await.status, 409, "{kid}");
+    }
+    assert_eq!(kids(), after);
+}
+
 #[tokio::test]
 async fn the_keys_page_explains_each_state_and_what_a_revocation_does() {
     let place = Console::open(&[]).await;
     let keys = async || place.admin.get("/auth/admin/keys").await.ok();
     let shown = keys().await;
-    says(&shown, 200, "Signs every new access token since 2026-");
+    says(&shown, 200, "Signs new access tokens since 2026-");
     says(
         &shown,
         200,

@@ -52,7 +52,7 @@ fn operations() -> Vec<Operation> {
                     let parameters = operation["parameters"].as_array();
                     Operation {
                         method: method.to_uppercase().parse().unwrap(),
-                        path: path.replace("{token}", "x"),
+                        path: path.replace("{token}", "x").replace("{name}", "all"),
                         body: media.map(|media| if media.contains_key(JSON) { JSON } else { FORM }),
                         parameter: parameters
                             .into_iter()
@@ -83,8 +83,8 @@ struct Seen(BTreeSet<Pair>);
 
 impl Seen {
     fn note(&mut self, method: &Method, path: &str, answer: &Answer) {
-        // At every path that is not there; it stands at none.
-        if answer.body["code"] != "NOT_FOUND" {
+        // At every path that is not there; it stands only where a name in the path may be unknown.
+        if answer.body["code"] != "NOT_FOUND" || path.starts_with("/api/auth/jwks/") {
             self.0.insert((
                 method.to_string(),
                 template(path).to_owned(),
@@ -458,7 +458,11 @@ async fn administration(seen: &mut Seen, app: &TestApp, root: &str, ana: &User) 
 }
 
 async fn verifiers(seen: &mut Seen, app: &TestApp) {
-    for path in ["/api/auth/jwks", "/.well-known/jwks.json"] {
+    for path in [
+        "/api/auth/jwks",
+        "/.well-known/jwks.json",
+        "/api/auth/jwks/all",
+    ] {
         let set = seen.see(app, 200, get(path, None)).await;
         let mut again = get(path, None);
         again
@@ -466,6 +470,8 @@ async fn verifiers(seen: &mut Seen, app: &TestApp) {
             .insert(header::IF_NONE_MATCH, set.headers["etag"].clone());
         seen.see(app, 304, again).await;
     }
+    seen.see(app, 404, get("/api/auth/jwks/unknown", None))
+        .await;
     let discovery = ["openid-configuration", "oauth-authorization-server"];
     for path in discovery {
         seen.see(app, 200, get(&format!("/.well-known/{path}"), None))

@@ -8,6 +8,7 @@
 mod accounts;
 mod admin;
 mod all_or_nothing;
+mod audiences;
 mod audit;
 mod bad_input;
 mod both_sides;

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use countersign::flows::key::change_keys::{KeyChange, change};
+use countersign::flows::key::change_keys::{Enters, KeyChange, Stated, change};
 use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::Requester;
 use ed25519_dalek::{Signer, SigningKey};
@@ -167,8 +167,15 @@ async fn a_header_that_is_not_ours_is_refused() {
     // header, the signature is good.
     let key = SigningKey::from_bytes(&[7; 32]);
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": B64.encode(key.verifying_key().as_bytes()), "d": B64.encode(key.to_bytes()) });
-    let order = KeyChange::import(&jwk.to_string(), true, Requester::default()).unwrap();
-    let kid = json!(order.imported_kid().unwrap());
+    let order = KeyChange::import(
+        &jwk.to_string(),
+        &Stated::default(),
+        Enters::Retired,
+        None,
+        Requester::default(),
+    )
+    .unwrap();
+    let kid = json!(order.imported_kids().remove(0));
     change(&app.app, Permitted::as_operator(), order)
         .await
         .unwrap();
@@ -456,13 +463,20 @@ async fn mint_from_session_holds_its_three_settings() {
 
 /// The key of RFC 8037 appendix A, imported and active: the test can sign whatever it likes.
 async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static str) {
-    use countersign::flows::key::change_keys::{KeyChange, change};
+    use countersign::flows::key::change_keys::{Enters, KeyChange, Stated, change};
     use countersign::model::key::plan::KeyOperation;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     change(
         &app.app,
         Permitted::as_operator(),
-        KeyChange::import(jwk, false, Default::default()).unwrap(),
+        KeyChange::import(
+            jwk,
+            &Stated::default(),
+            Enters::Standby,
+            None,
+            Default::default(),
+        )
+        .unwrap(),
     )
     .await
     .unwrap();

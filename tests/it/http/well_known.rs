@@ -245,3 +245,35 @@ async fn without_the_database_keys_and_health_go_on_and_the_rest_says_503() {
         "a storage error is not success"
     );
 }
+
+/// What the last release with one algorithm answered to the same requests at the same time and with
+/// the same chance: verifiers see no difference, to the byte.
+#[tokio::test]
+async fn without_audiences_every_byte_is_that_of_the_release_before() {
+    let before = include_str!("../fixtures/release_before_algorithms.json");
+    let before: serde_json::Map<String, serde_json::Value> = serde_json::from_str(before).unwrap();
+    let app = TestApp::start().await;
+    let mut seen = serde_json::Map::new();
+    for path in [
+        "/api/auth/jwks",
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    ] {
+        seen.insert(path.into(), app.get(path).await.ok().text.into());
+    }
+    let tokens = app.user("ana").await.sign_in().await;
+    let minted = app.get_as("/api/auth/token", &tokens.session).await.ok();
+    let renewed = app.refresh(&tokens.refresh).await.ok();
+    seen.insert("sign-in".into(), tokens.access.into());
+    seen.insert("token".into(), minted.str("token").into());
+    seen.insert("refresh".into(), renewed.str("accessToken").into());
+    assert_eq!(seen.len(), before.len());
+    for (name, answer) in seen {
+        assert_eq!(answer, before[&name], "{name}");
+    }
+    // A change of the settings shows: the comparison can fail.
+    let other = TestApp::with(&[("tokens.algorithm", "ES256")]).await;
+    let set = other.get("/api/auth/jwks").await.ok().text;
+    assert_ne!(set, before["/api/auth/jwks"]);
+}

@@ -11,6 +11,7 @@ use countersign::flows::ops::prune::prune;
 use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::trusted_clock::Doubt;
+use countersign::model::key::algorithm::Algorithm;
 use countersign::model::mail::Mail;
 use countersign::store;
 
@@ -391,7 +392,10 @@ async fn ring_of(app: &TestApp) -> countersign::model::key::key::Ring {
         .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
         .await
         .unwrap()
-        .ring()
+        .slots()
+        .of(Algorithm::EdDsa)
+        .cloned()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -524,7 +528,7 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                 Box::pin(async move {
                     ring_of(&app)
                         .await
-                        .next_rotation(&app.app.config.keys.policy)
+                        .next_rotation(&app.app.config.keys.policies.of_default())
                         .unwrap()
                         <= app.app.now()
                 })

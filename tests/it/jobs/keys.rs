@@ -7,18 +7,19 @@ use std::time::Duration;
 use countersign::clock::Clock;
 use countersign::flows::Error;
 use countersign::flows::confirm_clock;
-use countersign::flows::key::change_keys::{KeyChange, change};
+use countersign::flows::key::change_keys::{Enters, KeyChange, Stated, change};
 use countersign::flows::key::load_keys;
 use countersign::flows::key::rewrap::{Options, rewrap};
 use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::time::Timestamp;
 use countersign::model::kernel::trusted_clock::{Evidence, confirm};
+use countersign::model::key::algorithm::Algorithm;
 use countersign::model::key::key::State;
 use countersign::model::key::plan::{KeyOperation, plan};
 use countersign::store;
 use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
 use crate::support::{TestApp, minutes, seconds};
@@ -30,7 +31,7 @@ fn verifies(jwks: &str, token: &str, now: i64) -> bool {
     let Some(jwk) = set.find(&kid) else {
         return false;
     };
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::EdDSA);
     validation.validate_exp = false;
     validation.set_audience(&["http://localhost:4000"]);
     let claims = decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &validation);
@@ -62,13 +63,21 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
     for minute in 1..=365 * 24 * 60 {
         app.after(minutes(1));
         let (now, ring) = (app.clock.now_ms(), app.app.ring().unwrap());
-        let states = |state| ring.ring.keys.iter().filter(|k| k.state == state).count();
+        let states = |state| {
+            ring.default_slot()
+                .unwrap()
+                .keys
+                .iter()
+                .filter(|k| k.state == state)
+                .count()
+        };
         assert!(
             states(State::Active) == 1 && states(State::Standby) == 1,
             "minute {minute}"
         );
         assert!(
-            ring.ring
+            ring.default_slot()
+                .unwrap()
                 .keys
                 .iter()
                 .filter(|k| k.state.is_published())
@@ -83,24 +92,25 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
         }
         if !plan(
             Timestamp(now),
-            &ring.ring,
-            &app.app.config.keys.policy,
+            ring.default_slot().unwrap(),
+            &app.app.config.keys.policies.of_default(),
             &due,
         )
         .unwrap()
         .is_empty()
         {
-            let before = ring.signer.kid().to_owned();
+            let before = ring.default_key().unwrap().kid.as_str().to_owned();
             rotate_due_keys(&app.app).await.unwrap();
             fetched.insert(now, jwks(&app).await);
-            rotations += u32::from(app.app.ring().unwrap().signer.kid() != before);
+            rotations += u32::from(app.active_kid() != before);
         }
         // A token every six hours, and every minute from a quarter of an hour before each change of
         // the ring until two minutes after it.
         let ring = app.app.ring().unwrap();
         let soon = ring
-            .ring
-            .next_rotation(&app.app.config.keys.policy)
+            .default_slot()
+            .unwrap()
+            .next_rotation(&app.app.config.keys.policies.of_default())
             .is_some_and(|at| at.0 - now <= 900_000);
         let near = soon
             || fetched
@@ -148,12 +158,12 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
 async fn k2_of_ten_who_rotate_at_once_one_does() {
     let app = TestApp::start().await;
     app.after(minutes(70));
-    let active = app.app.ring().unwrap().signer.kid().to_owned();
+    let seen = app.app.ring().unwrap().slots.active_kids();
     let tries = (0..10).map(|_| {
         change(
             &app.app,
             Permitted::as_operator(),
-            order(KeyOperation::Rotate { force: false }).if_active(Some(active.clone())),
+            order(KeyOperation::Rotate { force: false }).if_active(seen.clone()),
         )
     });
     let outcomes = futures_util::future::join_all(tries).await;
@@ -193,13 +203,13 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
         .await
         .refused(401, "UNAUTHORIZED");
     // Verifiers that fetch only on an unknown kid meet one after Λ.
-    let before = app.app.ring().unwrap().signer.kid().to_owned();
+    let before = app.active_kid();
     app.after(minutes(65));
     rotate_due_keys(&app.app).await.unwrap();
-    assert_eq!(app.app.ring().unwrap().signer.kid(), before, "not before Λ");
+    assert_eq!(app.active_kid(), before, "not before Λ");
     app.after(minutes(2));
     rotate_due_keys(&app.app).await.unwrap();
-    assert_ne!(app.app.ring().unwrap().signer.kid(), before);
+    assert_ne!(app.active_kid(), before);
     assert!(matches!(
         change(
             &app.app,
@@ -227,7 +237,7 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let shell = app.replica(&[]).await.unwrap();
-    let kid = app.app.ring().unwrap().signer.kid().to_owned();
+    let kid = app.active_kid();
     change(
         &shell.app,
         Permitted::as_operator(),
@@ -299,8 +309,12 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
                             .await?;
                     }
                     if stop_after > 2 {
-                        store::key::signing_keys::set_rotate_after(conn, Some(Timestamp(0)))
-                            .await?;
+                        store::key::signing_keys::set_rotate_after(
+                            conn,
+                            Algorithm::EdDsa,
+                            Some(Timestamp(0)),
+                        )
+                        .await?;
                     }
                     Err(store::Error::Conflict)
                 })
@@ -313,7 +327,7 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
                 after.id,
                 &after.keys[0].key,
                 &after.keys[1].key,
-                after.rotate_after
+                after.bounds[&Algorithm::EdDsa].rotate_after
             ),
             (before.id, &active, &standby, None)
         );
@@ -626,10 +640,7 @@ async fn a_replica_that_is_behind_reloads_before_it_signs() {
     let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken"))
         .unwrap()
         .kid;
-    assert_eq!(
-        signed_by.as_deref(),
-        Some(app.app.ring().unwrap().signer.kid())
-    );
+    assert_eq!(signed_by, Some(app.active_kid()));
 }
 
 #[tokio::test]
@@ -637,7 +648,7 @@ async fn lowering_the_ttl_does_not_remove_a_key_early() {
     let app = TestApp::with(&[("tokens.access_ttl", "60m")]).await;
     let short = app.replica_with(&[("tokens.access_ttl", "5m")]).await;
     app.after(minutes(70));
-    let active = app.app.ring().unwrap().signer.kid().to_owned();
+    let active = app.active_kid();
     change(
         &short.app,
         Permitted::as_operator(),
@@ -673,7 +684,10 @@ async fn a_longer_verifier_cache_once_seen_is_remembered() {
 async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     let app = TestApp::start().await;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let import = || KeyChange::import(jwk, false, Default::default()).unwrap();
+    let import = || {
+        let enters = Enters::Standby;
+        KeyChange::import(jwk, &Stated::default(), enters, None, Default::default()).unwrap()
+    };
     change(&app.app, Permitted::as_operator(), import())
         .await
         .unwrap();

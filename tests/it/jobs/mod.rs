@@ -4,4 +4,5 @@ mod clock;
 mod keys;
 mod prune;
 mod ring;
+mod slots;
 mod stored_times;

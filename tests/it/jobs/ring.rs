@@ -12,10 +12,6 @@ fn order(wish: KeyOperation) -> KeyChange {
     KeyChange::new(wish, Default::default())
 }
 
-fn signer(app: &TestApp) -> String {
-    app.app.ring().unwrap().signer.kid().to_owned()
-}
-
 impl TestApp {
     async fn db_snapshot(&self) {
         for table in ["signing_keys", "key_ring"] {
@@ -131,7 +127,7 @@ async fn a_failover_that_lost_a_rotation_is_adopted_and_nothing_is_signed_by_a_k
     let ana = app.user("ana").await;
     app.after(minutes(70));
     app.db_snapshot().await;
-    let first = signer(&app);
+    let first = app.active_kid();
     change(
         &app.app,
         Permitted::as_operator(),
@@ -140,12 +136,12 @@ async fn a_failover_that_lost_a_rotation_is_adopted_and_nothing_is_signed_by_a_k
     .await
     .unwrap();
     confirm(&other.app).await.unwrap();
-    assert_ne!(signer(&other), first);
+    assert_ne!(other.active_kid(), first);
     app.db_go_back().await;
     // By the answer of a statement alone, before any poll.
     assert_eq!(signed_by(&ana, &other).await, first);
     confirm(&app.app).await.unwrap();
-    assert_eq!(signer(&app), first);
+    assert_eq!(app.active_kid(), first);
     assert!(app.get("/health/ready").await.status.is_success());
 }
 
@@ -181,7 +177,7 @@ async fn two_rings_of_one_version_are_two() {
         "{here} {there}"
     );
     assert_eq!(
-        signer(&app),
+        app.active_kid(),
         standby,
         "what this process signed with until now was revoked elsewhere"
     );

@@ -304,6 +304,12 @@ impl TestApp {
         (self.dir.clone(), self.place.clone())
     }
 
+    /// The kid of the key that signs for the default audience.
+    pub fn active_kid(&self) -> String {
+        let ring = self.app.ring().unwrap();
+        ring.default_key().unwrap().kid.clone()
+    }
+
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
