@@ -11,7 +11,7 @@ cp -a README.md openapi.yaml migrations src templates assets build.rs fuzz "$nex
 # cargo build with the same features.
 sed '/^name = "countersign"$/,/^version/s/^version = .*/version = "999.0.0"/' Cargo.lock >"$next/Cargo.lock"
 sed -e '1,/^version/s/^version = .*/version = "999.0.0"/' -e '/^\[\[bin\]\]/,/^path/s/^name = .*/name = "countersign-next"/' -e 's/^default-run = .*/default-run = "countersign-next"/' \
-  -e '/^\[\[test\]\]/,/^path/d' -e '/^\[\[bench\]\]/,/^$/d' Cargo.toml >"$next/Cargo.toml"
+  -e '/^\[\[test\]\]/,/^path/d' -e '/^\[\[example\]\]/,/^path/d' -e '/^\[\[bench\]\]/,/^$/d' Cargo.toml >"$next/Cargo.toml"
 echo '//! Nothing.' >"$next/tests/nothing.rs"
 for database in sqlite postgres; do
   cat >"$next/migrations/$database/9001_next.sql" <<'SQL'

@@ -112,6 +112,11 @@ impl Drop for Pooler {
 
 impl Fleet {
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_as(Path::new(env!("CARGO_BIN_EXE_countersign")), settings)
+    }
+
+    /// The same with another binary.
+    pub fn start_as(binary: &Path, settings: &[&str]) -> Self {
         let settings = CHEAP
             .iter()
             .chain(settings)
@@ -122,7 +127,8 @@ impl Fleet {
             port: reserve_ports(4),
             settings,
         };
-        let started = fleet.script("start", &[]);
+        let started = fleet.command("start", &[]).env("BIN", binary).output();
+        let started = started.unwrap();
         assert!(
             started.status.success(),
             "{}{}",

@@ -1,5 +1,5 @@
-//! A rolling upgrade with two real programs: this one, and the next release with one migration
-//! more, side by side on one database.
+//! Rolling upgrades with two real programs side by side on one database: this one and the next release
+//! with one migration more, and a release before and this one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -179,6 +179,102 @@ async fn rolling_from_one_release_to_the_next_no_request_fails() {
         "requests that failed: {}",
         fleet.balancer_log()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PREVIOUS_RELEASE, the program of a release before; tests/long.sh builds it"]
+async fn rolling_from_the_release_before_no_request_fails_and_then_an_audience_is_added() {
+    let before: PathBuf = std::env::var_os("PREVIOUS_RELEASE").unwrap().into();
+    let now = Path::new(env!("CARGO_BIN_EXE_countersign"));
+    let fleet = Fleet::start_as(&before, &STRICT);
+    let http = Client::new();
+    // What verifiers see: the key set, discovery, and the form of a token.
+    let set = async |n: u16| -> Vec<String> {
+        let mut seen = Vec::new();
+        for path in ["/api/auth/jwks", "/.well-known/openid-configuration"] {
+            let answer = http.get(fleet.direct(n, path)).send().await;
+            seen.push(answer.unwrap().text().await.unwrap());
+        }
+        let (_, session) = post(
+            &http,
+            &fleet.direct(n, "/api/auth/sign-in/email"),
+            &form("ana"),
+        )
+        .await
+        .unwrap();
+        seen.extend(form_of(session["accessToken"].as_str().unwrap()));
+        seen
+    };
+    let balancer = fleet.url("/api/auth/refresh");
+    let (storm, running) = storm_of(&fleet, &http, 30, |_| balancer.clone()).await;
+    let first = set(1).await;
+    // It migrates at its start; the older ones serve on beside it.
+    replace(&fleet, 1, now, &[]).await;
+    for n in 1..=3 {
+        day(&fleet, &http, n).await;
+        assert_eq!(set(n).await, first, "the same bytes from both programs");
+    }
+    // Keys of the release before rotate in this one, and all replicas follow.
+    let rotated = fleet.cli_of(now, &["keys", "rotate", "--force", "--yes"]);
+    assert!(rotated.status.success(), "{rotated:?}");
+    for n in 1..=3 {
+        day(&fleet, &http, n).await;
+    }
+    for n in 2..=3 {
+        replace(&fleet, n, now, &[]).await;
+        day(&fleet, &http, n).await;
+    }
+    // Every replica is upgraded: now the audience.
+    let audience = ["audiences.billing.algorithm=RS256"];
+    for n in 1..=3 {
+        replace(&fleet, n, now, &audience).await;
+        for n in 1..=3 {
+            day(&fleet, &http, n).await;
+        }
+    }
+    let held = token(&sign_in(&fleet, &http).await);
+    let ask = async |n: u16| {
+        let body = json!({ "refreshToken": held, "audience": "billing" });
+        post(&http, &fleet.direct(n, "/api/auth/refresh"), &body)
+            .await
+            .unwrap()
+    };
+    assert_eq!(ask(1).await.0, 503, "its first key is not known everywhere");
+    let begun = ["keys", "rotate", "--algorithm", "RS256", "--force", "--yes"];
+    let begun = fleet.cli_of(now, &begun);
+    assert!(begun.status.success(), "{begun:?}");
+    let mut held = held.clone();
+    for n in 1..=3 {
+        let body = json!({ "refreshToken": held, "audience": "billing" });
+        let (status, answer) = post(&http, &fleet.direct(n, "/api/auth/refresh"), &body)
+            .await
+            .unwrap();
+        assert_eq!(status, 200, "replica {n}: {answer}");
+        let header = jsonwebtoken::decode_header(answer["accessToken"].as_str().unwrap());
+        assert_eq!(header.unwrap().alg, jsonwebtoken::Algorithm::RS256);
+        held = token(&answer);
+    }
+    storm.until_rotated(60).await;
+    all_go_on(&fleet, &storm, running).await;
+    assert_eq!(
+        (storm.unavailable.load(Relaxed), storm.without.load(Relaxed)),
+        (0, 0),
+        "requests that failed: {}",
+        fleet.balancer_log()
+    );
+}
+
+/// Returns the header of a token, and the names of its claims in their order.
+fn form_of(token: &str) -> [String; 2] {
+    let mut parts = token.split('.').map(|part| {
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, part);
+        String::from_utf8_lossy(&bytes.unwrap()).into_owned()
+    });
+    let (header, claims) = (parts.next().unwrap(), parts.next().unwrap());
+    // In the order of the text: the parser keeps it.
+    let claims: serde_json::Map<String, Value> = serde_json::from_str(&claims).unwrap();
+    let names: Vec<&str> = claims.keys().map(String::as_str).collect();
+    [header, names.join(" ")]
 }
 
 fn kid(answer: &Value) -> String {

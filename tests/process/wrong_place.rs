@@ -11,11 +11,12 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 41] = [
+const COMMANDS: [&[&str]; 42] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
     &["keys", "revoke", "kid", "--reason", "leaked", "--yes"],
+    &["keys", "close", "RS256", "--yes"],
     &["keys", "export", "--public"],
     &["keys", "import", "-"],
     &["keys", "processes"],
@@ -56,7 +57,8 @@ const COMMANDS: [&[&str]; 41] = [
 ];
 
 /// Commands that create a database, or that need none.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
+    "audiences",
     "serve",
     "dev",
     "migrate",
