@@ -15,8 +15,8 @@ together=3
 each=$((seconds * together / ${#targets[@]}))
 [ "$each" -le "$seconds" ] || each=$seconds
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-# The package of the service and `--examples`, of which there are none, are named so that cargo chooses
-# the features of the tests: what is built for them is used again.
+# The package of the service and `--examples` are named so that cargo chooses the features of the tests:
+# what is built for them is used again.
 bins=()
 for target in "${targets[@]}"; do bins+=(--bin "$target"); done
 RUSTC_WORKSPACE_WRAPPER=$PWD/tests/fuzz_rustc.sh cargo build --quiet --locked --package countersign --package countersign-fuzz --examples "${bins[@]}"

@@ -38,7 +38,7 @@ async function signedIn(options = {}) {
 }
 
 before(async () => {
-  place = await start(["roles.a_role_with_a_long_name_that_gives_much=user:list,user:get,session:list,audit:list,key:list,notes:read,notes:write"]);
+  place = await start(["audiences.billing.algorithm=RS256", "roles.a_role_with_a_long_name_that_gives_much=user:list,user:get,session:list,audit:list,key:list,notes:read,notes:write"]);
   for (const [email, name] of PEOPLE) {
     const answer = await fetch(`${place.auth}/api/auth/sign-up/email`, {
       method: "POST",

@@ -24,3 +24,10 @@ cp tests/interop/documents/*.json "$work/documents/"
 (cd "$work/documents" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
 PATH="$PWD/$work/node/node_modules/.bin:$PATH" docs/api/build.sh >/dev/null
 GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/go-backend" examples/go/main.go
+# The verifiers of test_audiences.py; the one in Rust is an example of the crate.
+mkdir -p "$work/verifiers"
+cp tests/interop/verifiers/package.json tests/interop/verifiers/node.mjs "$work/verifiers/"
+(cd "$work/verifiers" && npm install --silent --no-audit --no-fund --no-package-lock)
+for verifier in go-oidc golang-jwt; do
+  GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/verifiers/$verifier" "tests/interop/verifiers/$verifier/main.go"
+done

@@ -190,7 +190,7 @@ def test_key_14_a_signature_cannot_mix_keys(service, own, tmp_path):
                 public.verify(unb64(signature), message.encode())
     place = own()
     one, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    for public, code, said in ((other, 1, "the JWK's x does not belong to its d"), (one, 0, "")):
+    for public, code, said in ((other, 1, "the private key and the public key in the file do not belong together"), (one, 0, "")):
         jwk = {"kty": "OKP", "crv": "Ed25519", "d": b64(one.private_bytes_raw()), "x": b64(public.public_key().public_bytes_raw())}
         file = tmp_path / "key.json"
         file.write_text(json.dumps(jwk))

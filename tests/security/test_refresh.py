@@ -87,7 +87,7 @@ def test_ref_08_idle_and_absolute_ends(own):
 
 
 def test_ref_09_nothing_is_chosen_at_a_refresh(service):
-    wishes = {"audience": EVIL, "aud": EVIL, "resource": EVIL, "scope": "admin", "role": "admin", "roles": ["admin"], "sub": "1", "userId": "1", "acr": "x", "auth_time": 1, "client_id": "x", "expiresIn": 10**9, "ttl": 10**9, "rememberMe": True, "permissions": {"user": ["create"]}, "claims": {"sub": "1"}, "customClaims": {"roles": ["admin"]}}
+    wishes = {"aud": EVIL, "scope": "admin", "role": "admin", "roles": ["admin"], "sub": "1", "userId": "1", "acr": "x", "auth_time": 1, "client_id": "x", "expiresIn": 10**9, "ttl": 10**9, "rememberMe": True, "permissions": {"user": ["create"]}, "claims": {"sub": "1"}, "customClaims": {"roles": ["admin"]}}
     moving = {"iat", "exp", "jti"}
     def said(access: str) -> dict:
         claims = decode(access)[1]
@@ -107,6 +107,14 @@ def test_ref_09_nothing_is_chosen_at_a_refresh(service):
         standard = service.ask("POST", "/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": user.refresh, **texts})
         assert standard.status_code == 200 and said(standard.json()["access_token"]) == usual, name
         # None of them has used the session up: without a wish it is served.
+        assert said(service.rotate(user.refresh).json()["accessToken"]) == usual, name
+    # An audience is one of the settings: another one is refused, and uses nothing up.
+    for name in ("audience", "resource"):
+        wish = {name: EVIL}
+        in_body = service.post("/refresh", {"refreshToken": user.refresh, **wish})
+        by_query = service.post("/refresh", {"refreshToken": user.refresh}, params=wish)
+        standard = service.ask("POST", "/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": user.refresh, **wish})
+        assert [a.status_code for a in (in_body, by_query, standard)] == [400] * 3 and standard.json()["error"] == "invalid_target", name
         assert said(service.rotate(user.refresh).json()["accessToken"]) == usual, name
 
 
