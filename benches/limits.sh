@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures ours beside the raw limit, as ratios in one run; prints a table and writes benches/results.md. About a quarter of an hour with the build.
-# `--only postgres` and `--only sign-in` leave out the rest, `--sessions N` fills the large table with so many.
+# `--only postgres`, `--only sign-in` and `--only tokens` leave out the rest, `--sessions N` fills the large table with so many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/packages.sh

@@ -15,10 +15,22 @@ impl Client {
 
     /// Posts JSON and returns the body of a 200.
     pub async fn post(&mut self, path: &str, body: &str) -> String {
-        let request = format!(
+        self.ask(format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
-        );
+        ))
+        .await
+    }
+
+    /// Gets with a bearer token and returns the body of a 200.
+    pub async fn get(&mut self, path: &str, bearer: &str) -> String {
+        self.ask(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+        ))
+        .await
+    }
+
+    async fn ask(&mut self, request: String) -> String {
         self.0.write_all(request.as_bytes()).await.unwrap();
         let (mut line, mut length, mut status) = (String::new(), 0, String::new());
         loop {

@@ -85,6 +85,13 @@ pub fn wrk(url: &str, time: Duration) -> f64 {
     )
 }
 
+/// The same with a bearer token, from eight connections.
+pub fn wrk_as(url: &str, bearer: &str, time: Duration) -> f64 {
+    let bearer = format!("Authorization: Bearer {bearer}");
+    let time = format!("-d{}s", time.as_secs());
+    run_wrk(&["-t1", "-c8", &time, "-H", &bearer, url], 0.0)
+}
+
 /// Requests a second of a script on one thread. `refusable` is the share of requests that may be
 /// refused.
 pub fn wrk_script(
