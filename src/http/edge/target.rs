@@ -16,18 +16,19 @@ pub(in crate::http) const AUDIENCE: &str = "audience";
 /// Reads both parameters from a body, each a text or a list of texts.
 pub(in crate::http) fn in_body(body: &mut Fields) -> Unchecked<Requested> {
     let resources = body.texts(RESOURCE, MAX_AUDIENCE);
-    let audiences = body.texts(AUDIENCE, MAX_AUDIENCE);
-    let both = resources.zip(audiences);
-    both.map(|(resources, audiences)| Requested {
-        resources,
-        audiences,
-    })
+    joined(resources, body.texts(AUDIENCE, MAX_AUDIENCE))
 }
 
 /// Reads both parameters from a query.
 pub(in crate::http) fn in_query(query: &mut Query) -> Unchecked<Requested> {
     let resources = query.texts(RESOURCE, MAX_AUDIENCE);
-    let audiences = query.texts(AUDIENCE, MAX_AUDIENCE);
+    joined(resources, query.texts(AUDIENCE, MAX_AUDIENCE))
+}
+
+fn joined(
+    resources: Unchecked<Vec<String>>,
+    audiences: Unchecked<Vec<String>>,
+) -> Unchecked<Requested> {
     let both = resources.zip(audiences);
     both.map(|(resources, audiences)| Requested {
         resources,

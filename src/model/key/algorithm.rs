@@ -36,7 +36,7 @@ pub enum RsaSize {
     /// 2048 bits.
     #[default]
     Bits2048,
-    /// 3072 bits; a signature takes twice as long.
+    /// 3072 bits; a signature takes nearly three times as long.
     Bits3072,
 }
 
