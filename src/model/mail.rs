@@ -198,16 +198,34 @@ pub enum Template {
     NewSignIn,
     /// A sign-up with an email address that already has an account; sent to its owner.
     SignedUpAgain,
+    /// An authenticator app was enrolled, and two-step sign-in is on.
+    FactorEnrolled,
+    /// Two-step sign-in was turned off.
+    FactorRemoved,
+    /// An operator or an admin removed every second factor.
+    FactorsReset,
+    /// A recovery code was used.
+    RecoveryCodeUsed,
+    /// New recovery codes were made.
+    RecoveryCodesRenewed,
+    /// Another party has entered the right password and then wrong codes.
+    LoginGuessed,
 }
 
 impl Template {
     /// Lists every template without a link.
-    pub const NOTICES: [Self; 5] = [
+    pub const NOTICES: [Self; 11] = [
         Self::PasswordChanged,
         Self::EmailChanged,
         Self::RefreshTokenReused,
         Self::NewSignIn,
         Self::SignedUpAgain,
+        Self::FactorEnrolled,
+        Self::FactorRemoved,
+        Self::FactorsReset,
+        Self::RecoveryCodeUsed,
+        Self::RecoveryCodesRenewed,
+        Self::LoginGuessed,
     ];
 
     /// Returns every template of a mail.
@@ -225,6 +243,12 @@ impl Template {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::NewSignIn => "new_sign_in",
             Self::SignedUpAgain => "signed_up_again",
+            Self::FactorEnrolled => "factor_enrolled",
+            Self::FactorRemoved => "factor_removed",
+            Self::FactorsReset => "factors_reset",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::RecoveryCodesRenewed => "recovery_codes_renewed",
+            Self::LoginGuessed => "login_guessed",
         }
     }
 
@@ -365,7 +389,13 @@ mod tests {
                 "email_changed",
                 "refresh_token_reused",
                 "new_sign_in",
-                "signed_up_again"
+                "signed_up_again",
+                "factor_enrolled",
+                "factor_removed",
+                "factors_reset",
+                "recovery_code_used",
+                "recovery_codes_renewed",
+                "login_guessed"
             ]
         );
         assert_eq!((Purpose::parse("x"), Template::parse("x")), (None, None));

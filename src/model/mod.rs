@@ -6,6 +6,7 @@ pub mod audit;
 pub mod kernel;
 pub mod key;
 pub mod limit;
+pub mod login;
 pub mod mail;
 pub mod session;
 pub mod token;

@@ -17,6 +17,7 @@ pub enum Action {
     DisableUser,
     DeleteUser,
     SetPassword,
+    ResetFactors,
     Impersonate,
     ImpersonateAdmins,
     ListSessions,
@@ -29,7 +30,7 @@ pub enum Action {
 
 impl Action {
     /// Lists all actions, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CreateUser,
         Self::ListUsers,
         Self::GetUser,
@@ -42,6 +43,7 @@ impl Action {
         Self::DisableUser,
         Self::DeleteUser,
         Self::SetPassword,
+        Self::ResetFactors,
         Self::Impersonate,
         Self::ImpersonateAdmins,
         Self::ListSessions,
@@ -75,6 +77,7 @@ impl Action {
             Self::DisableUser => "user:disable",
             Self::DeleteUser => "user:delete",
             Self::SetPassword => "user:set-password",
+            Self::ResetFactors => "user:reset-factors",
             Self::Impersonate => "user:impersonate",
             Self::ImpersonateAdmins => "user:impersonate-admins",
             Self::ListSessions => "session:list",

@@ -178,6 +178,7 @@ mod tests {
             metadata: serde_json::Map::new(),
             version: 1,
             login_epoch: 0,
+            two_factor: false,
             created_at: at,
             updated_at: at,
         }

@@ -40,6 +40,8 @@ pub struct User {
     /// Rises with every change of the password, the email address or another factor. What was bound
     /// to an older value is no longer valid.
     pub login_epoch: i64,
+    /// Whether the user turned two-step sign-in on: then a password alone opens no session.
+    pub two_factor: bool,
     /// When the account was created.
     pub created_at: Timestamp,
     /// When the row last changed.
@@ -84,6 +86,7 @@ mod tests {
             metadata: Map::new(),
             version: 1,
             login_epoch: 0,
+            two_factor: false,
             created_at: NOW,
             updated_at: NOW,
         }

@@ -4,6 +4,7 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
+pub use super::deed::{Deed, Topic};
 use super::event::{Entry, Kind};
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
@@ -89,6 +90,15 @@ impl Exported {
             (Some(Kind::PasswordRequired), None, _) => {
                 Deed::Say("the old passwords of all users are accepted again; run `countersign users require-new-password --all` again")
             }
+            (Some(Kind::FactorEnrolled), Some(user), _) => {
+                Deed::EndSessions(user, "the authenticator app of the user is gone; the user has to enrol it again")
+            }
+            (Some(Kind::FactorRemoved | Kind::FactorsReset), Some(user), _) => {
+                Deed::EndSessions(user, "the removed second factor is asked for again; run `countersign users reset-factors` for the user")
+            }
+            (Some(Kind::RecoveryCodeUsed | Kind::RecoveryCodesRenewed), Some(_), _) => {
+                Deed::Say("recovery codes that were used or replaced are good again; the user should make new ones")
+            }
             (Some(Kind::EmailChanged), Some(user), _) => {
                 Deed::EndSessions(user, "the old email address is back, and the audit trail does not hold email addresses: the user has to change it again")
             }
@@ -124,10 +134,13 @@ impl Exported {
                     | Kind::LinkSent
                     | Kind::RefreshTokenHealed
                     | Kind::RefreshTokenShadowed
+                    | Kind::FactorRefused
+                    | Kind::LoginGuessed
                     | Kind::Reapplied
                     // Sessions and links that are lost: the user has to sign in or ask for a link
                     // again, as after any sign-out.
                     | Kind::SignedIn
+                    | Kind::SessionSteppedUp
                     | Kind::ImpersonationStarted
                     | Kind::EmailChangeApproved
                     // Counts that came back expire by themselves after their period.
@@ -147,6 +160,11 @@ impl Exported {
                     | Kind::RoleChanged
                     | Kind::PasswordChanged
                     | Kind::EmailChanged
+                    | Kind::FactorEnrolled
+                    | Kind::FactorRemoved
+                    | Kind::FactorsReset
+                    | Kind::RecoveryCodeUsed
+                    | Kind::RecoveryCodesRenewed
                     | Kind::AccountReclaimed,
                 ),
                 _,
@@ -175,109 +193,6 @@ impl Exported {
             ),
             (Some("acting"), Some(user)) => Deed::EndActing(user),
             _ => Deed::Nothing,
-        }
-    }
-}
-
-/// What has to be done so that a lost event takes effect again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
-    /// End one session.
-    EndSession(SessionId),
-    /// End every session of the user. The text says what an operator has to do besides.
-    EndSessions(UserId, &'static str),
-    /// End the sessions in which the user impersonates another user.
-    EndActing(UserId),
-    /// An operator has to end every session of all users again, unless that has been done since.
-    EndEverything,
-    /// Ban the user, until the given time or without end.
-    Ban(UserId, Option<Timestamp>),
-    /// Lift the ban of the user.
-    Unban(UserId),
-    /// Disable (`true`) or enable (`false`) the user.
-    Disable(UserId, bool),
-    /// Replace the roles of the user.
-    SetRole(UserId, String),
-    /// Delete the user.
-    Delete(UserId),
-    /// Remove the password that was set before the owner of the mailbox proved it.
-    Reclaim {
-        /// The user whose account it is.
-        user: UserId,
-        /// Whether the name and the picture were removed too.
-        forget_profile: bool,
-    },
-    /// Block the network until the given time, for the given reason.
-    Block(IpNet, Timestamp, String),
-    /// Lift the block of the network.
-    Unblock(IpNet),
-    /// Revoke the keys with these kids.
-    RevokeKeys(Vec<String>),
-    /// It cannot be done automatically; the text tells the operator what to do.
-    Say(&'static str),
-    /// Nothing has to be done.
-    Nothing,
-}
-
-/// What a decision is about. Of several decisions about one topic only the last one counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Topic {
-    /// The roles of the user.
-    Role(UserId),
-    /// Whether the user is banned.
-    Ban(UserId),
-    /// Whether the user is disabled.
-    Disabled(UserId),
-    /// Whether the network is blocked.
-    Network(IpNet),
-}
-
-impl Deed {
-    /// Returns the user whom the topic concerns.
-    pub fn user(&self) -> Option<UserId> {
-        match self {
-            Self::EndSessions(user, _)
-            | Self::EndActing(user)
-            | Self::Ban(user, _)
-            | Self::Unban(user)
-            | Self::Disable(user, _)
-            | Self::SetRole(user, _)
-            | Self::Delete(user)
-            | Self::Reclaim { user, .. } => Some(*user),
-            Self::EndSession(_)
-            | Self::EndEverything
-            | Self::Block(..)
-            | Self::Unblock(_)
-            | Self::RevokeKeys(_)
-            | Self::Say(_)
-            | Self::Nothing => None,
-        }
-    }
-
-    /// Returns the topic of the decision. Returns `None` for a deed that takes something away for
-    /// good, which no later decision can restore.
-    pub fn topic(&self) -> Option<Topic> {
-        match self {
-            Self::SetRole(user, _) => Some(Topic::Role(*user)),
-            Self::Ban(user, _) | Self::Unban(user) => Some(Topic::Ban(*user)),
-            Self::Disable(user, _) => Some(Topic::Disabled(*user)),
-            Self::Block(network, ..) | Self::Unblock(network) => Some(Topic::Network(*network)),
-            _ => None,
-        }
-    }
-
-    /// Returns the kinds of later events after which the deed is not done any more. A later ban or
-    /// block does not overrule a lost one: its author did not know of the lost one, so the longer
-    /// of the two applies.
-    pub fn overruled_by(&self) -> &'static [Kind] {
-        match self {
-            Self::SetRole(..) => &[Kind::RoleChanged],
-            Self::Ban(..) => &[Kind::UserUnbanned],
-            Self::Unban(_) => &[Kind::UserBanned, Kind::UserUnbanned],
-            Self::Disable(..) => &[Kind::UserDisabled, Kind::UserEnabled],
-            Self::Block(..) => &[Kind::NetworkUnblocked],
-            Self::Unblock(_) => &[Kind::NetworkBlocked, Kind::NetworkUnblocked],
-            _ => &[],
         }
     }
 }

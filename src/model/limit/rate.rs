@@ -68,6 +68,12 @@ pub enum Rule {
     SignInNetwork,
     /// Successful sign-ins of an account from one network; each opens a session.
     SignInSuccess,
+    /// Wrong codes at the second step of an account from one network.
+    SecondFactor,
+    /// Wrong codes at the second step from a device that has signed in to the account before.
+    SecondFactorDevice,
+    /// Wrong codes at the second step of an account from all networks together.
+    SecondFactorAccount,
     /// New accounts from one network.
     SignUp,
     /// Requests for mails to an email address.
@@ -82,7 +88,7 @@ pub enum Rule {
 
 impl Rule {
     /// Lists all rules, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::SignIn,
         Self::SignInDevice,
         Self::SignInDevices,
@@ -90,6 +96,9 @@ impl Rule {
         Self::SignInAccount,
         Self::SignInNetwork,
         Self::SignInSuccess,
+        Self::SecondFactor,
+        Self::SecondFactorDevice,
+        Self::SecondFactorAccount,
         Self::SignUp,
         Self::MailAddress,
         Self::MailRecipient,
@@ -107,6 +116,9 @@ impl Rule {
             Self::SignInAccount => "sign-in-account",
             Self::SignInNetwork => "sign-in-network",
             Self::SignInSuccess => "sign-in-success",
+            Self::SecondFactor => "second-factor",
+            Self::SecondFactorDevice => "second-factor-device",
+            Self::SecondFactorAccount => "second-factor-account",
             Self::SignUp => "sign-up",
             Self::MailAddress => "mail-address",
             Self::MailRecipient => "mail-recipient",
@@ -121,7 +133,10 @@ impl Rule {
             | Self::SignInDevice
             | Self::SignInDevices
             | Self::Confirm
-            | Self::SignInAccount => true,
+            | Self::SignInAccount
+            | Self::SecondFactor
+            | Self::SecondFactorDevice
+            | Self::SecondFactorAccount => true,
             Self::SignInNetwork
             | Self::SignInSuccess
             | Self::SignUp

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ticket::Retry;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::model::login::proof::Proofs;
 
 /// How the tokens of a session travel; fixed at sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +47,10 @@ pub enum RevokedReason {
     Revoked,
     /// The password was changed.
     PasswordChanged,
+    /// A second factor was enrolled, removed or reset.
+    FactorsChanged,
+    /// It does not meet what the settings or its user require of sign-ins now.
+    Policy,
     /// The email address was changed.
     EmailChanged,
     /// The account was disabled.
@@ -70,6 +75,8 @@ impl RevokedReason {
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
             Self::PasswordChanged => "password_changed",
+            Self::FactorsChanged => "factors_changed",
+            Self::Policy => "policy",
             Self::EmailChanged => "email_changed",
             Self::UserDisabled => "user_disabled",
             Self::UserBanned => "user_banned",
@@ -134,7 +141,9 @@ pub struct Session {
     pub delivery: Delivery,
     /// Whether its cookies outlive the browser.
     pub remember: bool,
-    /// When the user last proved the password.
+    /// What was proven for it, and when.
+    pub proofs: Proofs,
+    /// When the user last proved anything; of an impersonation, when the admin did.
     pub auth_time: Timestamp,
     /// When the session began.
     pub created_at: Timestamp,
@@ -218,6 +227,8 @@ mod tests {
             (R::Replaced, "replaced"),
             (R::Revoked, "revoked"),
             (R::PasswordChanged, "password_changed"),
+            (R::FactorsChanged, "factors_changed"),
+            (R::Policy, "policy"),
             (R::EmailChanged, "email_changed"),
             (R::UserDisabled, "user_disabled"),
             (R::UserBanned, "user_banned"),

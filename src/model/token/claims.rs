@@ -56,8 +56,15 @@ pub struct AccessClaims {
     pub jti: String,
     /// The id of the session.
     pub sid: String,
-    /// When the user last proved the password.
+    /// When the user last proved anything (OpenID Connect Core section 2).
     pub auth_time: u64,
+    /// The strength of the sign-in (RFC 9068 section 2.2.1); missing after a password alone, which is one
+    /// factor, and while an admin acts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acr: Option<String>,
+    /// The methods by which the user was authenticated (RFC 8176); missing where `acr` is.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub amr: Vec<String>,
     /// The email address of the user. This claim and the two after it are missing in tokens with
     /// minimal claims.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -90,7 +97,7 @@ pub struct Actor {
 }
 
 /// Names that `[tokens.claims]` may not set.
-pub const RESERVED: [&str; 22] = [
+pub const RESERVED: [&str; 23] = [
     "iss",
     "sub",
     "aud",
@@ -113,6 +120,7 @@ pub const RESERVED: [&str; 22] = [
     "azp",
     "nonce",
     "amr",
+    "acr",
 ];
 
 /// The source of a custom claim's value: `user.metadata.department`, or a column of the user.
@@ -177,6 +185,7 @@ mod tests {
             metadata,
             version: 1,
             login_epoch: 0,
+            two_factor: false,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
         }
