@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod key;
 pub mod limit;
+pub mod login;
 pub mod mails;
 pub mod ops;
 pub mod queue;

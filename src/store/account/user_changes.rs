@@ -145,6 +145,9 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     for sql in [
         "DELETE FROM accounts WHERE user_id = $1",
         "DELETE FROM mail_tokens WHERE user_id = $1",
+        "DELETE FROM totp WHERE user_id = $1",
+        "DELETE FROM recovery_codes WHERE user_id = $1",
+        "DELETE FROM login_challenges WHERE user_id = $1",
     ] {
         on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     }

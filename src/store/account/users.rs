@@ -25,6 +25,7 @@ pub(in crate::store) struct Row {
     metadata: String,
     version: i64,
     login_epoch: i64,
+    two_factor: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -34,7 +35,7 @@ pub(in crate::store) struct Row {
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
-         u.login_epoch, u.created_at, u.updated_at"
+         u.login_epoch, u.two_factor, u.created_at, u.updated_at"
     };
 }
 
@@ -72,6 +73,7 @@ impl TryFrom<Row> for User {
             metadata,
             version: row.version,
             login_epoch: row.login_epoch,
+            two_factor: row.two_factor != 0,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         })
@@ -230,7 +232,9 @@ pub async fn drop_accounts(conn: &mut Conn, id: UserId, now: Timestamp) -> Resul
     raise_login_epoch(conn, id, now).await
 }
 
-async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+/// Ends what is bound to the present `users.login_epoch`: pending sign-ins, known and remembered
+/// devices of the user.
+pub async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE users SET login_epoch = login_epoch + 1, version = version + 1, updated_at = $1 WHERE id = $2")
         .bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())

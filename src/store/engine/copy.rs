@@ -1,7 +1,8 @@
 //! Copies whole tables from one database into another: pages in the order of the primary key, one
 //! transaction a page. All columns are TEXT or BIGINT, so a cell is a text or a number.
 
-pub use super::copy_tables::{Cell, Cells, RING, TABLES, Table};
+pub use super::copy_table::{Cell, Cells, Table};
+pub use super::copy_tables::{RING, TABLES};
 use crate::store::{Conn, Result, on};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -28,6 +29,9 @@ pub async fn sum(conn: &mut Conn, table: &Table) -> Result<String> {
         .iter()
         .map(|c| format!("COALESCE(CAST(SUM({c} % 1000003) AS TEXT), '0')"))
         .collect();
+    if all.is_empty() {
+        return Ok(String::new());
+    }
     let sql = format!("SELECT {} FROM {}", all.join(" || ' ' || "), table.name);
     let (sum,): (String,) = on!(conn, c => sqlx::query_as(AssertSqlSafe(sql)).fetch_one(c).await)?;
     Ok(sum)

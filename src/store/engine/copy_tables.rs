@@ -1,30 +1,10 @@
 //! The tables that `copy` copies, with their columns.
 
-/// The value of one column of one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// A TEXT value.
-    Text(Option<String>),
-    /// A BIGINT value.
-    Number(Option<i64>),
-}
-
-/// The cells of one row: texts first, then numbers.
-pub type Cells = Vec<Cell>;
-
-/// A table and its columns; a test compares the list with the schema.
-#[derive(Debug)]
-pub struct Table {
-    /// Name of the table.
-    pub name: &'static str,
-    pub(super) key: &'static [&'static str],
-    pub(super) texts: &'static [&'static str],
-    pub(super) numbers: &'static [&'static str],
-}
+use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 20] = [
+pub const TABLES: [Table; 23] = [
     Table {
         name: "users",
         key: &["id"],
@@ -51,6 +31,7 @@ pub const TABLES: [Table; 20] = [
             "session_epoch",
             "acting_epoch",
             "deleted_at",
+            "two_factor",
         ],
     },
     Table {
@@ -64,6 +45,38 @@ pub const TABLES: [Table; 20] = [
             "password_hash",
         ],
         numbers: &["created_at", "updated_at", "password_epoch"],
+    },
+    Table {
+        name: "totp",
+        key: &["user_id"],
+        texts: &["user_id", "secret_jwe", "master_key", "session_id"],
+        numbers: &[
+            "confirmed_at",
+            "last_step",
+            "failures",
+            "step_up_failures",
+            "proven_mailbox",
+            "created_at",
+        ],
+    },
+    Table {
+        name: "recovery_codes",
+        key: &["user_id", "code_hash"],
+        texts: &["user_id", "code_hash"],
+        numbers: &[],
+    },
+    Table {
+        name: "login_challenges",
+        key: &["id"],
+        texts: &[
+            "id",
+            "secret_hash",
+            "user_id",
+            "proofs",
+            "delivery",
+            "retry",
+        ],
+        numbers: &["login_epoch", "remember", "tries", "expires_at"],
     },
     Table {
         name: "mail_tokens",
@@ -217,6 +230,7 @@ pub const TABLES: [Table; 20] = [
             "acting_session",
             "retry",
             "ticket",
+            "proofs",
         ],
         numbers: &[
             "generation",
@@ -252,25 +266,3 @@ pub const RING: Table = Table {
         "password_epoch",
     ],
 };
-
-impl Table {
-    /// Returns the columns in the order of a row's cells.
-    pub fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.texts.iter().chain(self.numbers).copied()
-    }
-
-    pub(super) fn column_list(&self) -> String {
-        self.columns().collect::<Vec<_>>().join(", ")
-    }
-
-    /// Returns the cells of the primary key.
-    pub fn key_of(&self, row: &Cells) -> Cells {
-        let find = |key: &&str| {
-            self.columns()
-                .position(|c| c == *key)
-                .and_then(|at| row.get(at))
-                .cloned()
-        };
-        self.key.iter().filter_map(find).collect()
-    }
-}

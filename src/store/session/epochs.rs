@@ -118,6 +118,12 @@ pub(in crate::store) async fn raise_acting(conn: &mut Conn, user: UserId) -> Res
     Ok(rows.first().map(|(epoch,)| *epoch))
 }
 
+/// Returns the epoch that rises when all sessions of all users end.
+pub async fn of_everybody(conn: &mut Conn) -> Result<i64> {
+    let (epoch,): (i64,) = on!(conn, c => sqlx::query_as("SELECT epoch FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    Ok(epoch)
+}
+
 /// Ends all sessions of all users, and every link that was sent in a mail.
 pub(in crate::store) async fn raise_everybody(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET epoch = epoch + 1 WHERE id = 1").execute(c).await.map(|_| ()))?;

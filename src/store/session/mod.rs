@@ -3,7 +3,7 @@
 pub mod ended;
 pub mod ending_notes;
 pub mod endings;
-pub(in crate::store) mod epochs;
+pub mod epochs;
 pub mod list_sessions;
 pub(in crate::store) mod marks;
 pub mod old_sessions;

@@ -66,7 +66,7 @@ pub const ROTATE: &str = concat!(
     begun!("sessions", "$2"),
     " AND ",
     in_force!("sessions"),
-    " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by, retry, ticket,
+    " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by, retry, ticket, proofs,
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id"
 );
 
@@ -103,7 +103,7 @@ pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     const FIND: &str = concat!(
         "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, CASE WHEN ",
         begun!("s", "CAST($2 AS BIGINT)"),
-        " THEN s.expires_at ELSE 0 END AS expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by, s.retry, s.ticket,
+        " THEN s.expires_at ELSE 0 END AS expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by, s.retry, s.ticket, s.proofs,
                 CAST(CASE WHEN ",
         in_force!("s"),
         " THEN 0 ELSE 1 END AS BIGINT) AS is_over, s.presenters, s.ip_address, s.user_agent, s.created_at,

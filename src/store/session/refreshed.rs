@@ -3,9 +3,11 @@
 
 use sqlx::FromRow;
 
+use super::sessions::proofs;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
+use crate::model::login::proof::Proofs;
 use crate::model::session::refresh::Row as State;
 use crate::model::session::session::{Delivery, nearer_end};
 use crate::model::session::ticket::{Retry, TicketHash, Tickets};
@@ -28,7 +30,9 @@ pub struct Refreshed {
     pub delivery: Delivery,
     /// Whether its cookies outlive the browser.
     pub remember: bool,
-    /// When the user last proved the password.
+    /// What was proven for it, and when.
+    pub proofs: Proofs,
+    /// When the user last proved anything; of an impersonation, when the admin did.
     pub auth_time: Timestamp,
     /// The admin who impersonates the user.
     pub impersonated_by: Option<UserId>,
@@ -80,6 +84,7 @@ pub(super) struct Row {
     impersonated_by: Option<String>,
     retry: String,
     ticket: Option<String>,
+    proofs: Option<String>,
     master_version: i64,
     #[sqlx(default)]
     presenters: Option<String>,
@@ -144,6 +149,11 @@ impl TryFrom<Row> for Refreshed {
             },
             delivery,
             remember: row.remember != 0,
+            proofs: proofs(
+                row.proofs.as_deref(),
+                row.auth_time,
+                row.impersonated_by.is_some(),
+            )?,
             auth_time: Timestamp(row.auth_time),
             token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
             impersonated_by: row

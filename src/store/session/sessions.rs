@@ -5,10 +5,13 @@ use sqlx::FromRow;
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
+use crate::model::login::gate::Cleared;
+use crate::model::login::proof::{Proof, Proofs};
 use crate::model::session::session::{Delivery, Session};
 use crate::model::session::ticket::Retry;
 
 use super::epochs::{begun, in_force};
+use crate::store::engine::row_locks::Locking;
 use crate::store::{Conn, Error, Result, hash_text, on};
 
 #[derive(FromRow)]
@@ -25,12 +28,27 @@ pub(super) struct Row {
     user_agent: String,
     impersonated_by: Option<String>,
     retry: String,
+    proofs: Option<String>,
 }
 
 pub(super) fn corrupt(column: &'static str) -> Error {
     Error::Corrupt {
         table: "sessions",
         column,
+    }
+}
+
+/// Reads what was proven for a session. A release without factors stored nothing: there the
+/// password opened every session, or an admin vouched for it.
+pub(super) fn proofs(
+    stored: Option<&str>,
+    auth_time: i64,
+    is_impersonation: bool,
+) -> Result<Proofs> {
+    match stored {
+        Some(text) => Proofs::parse(text).ok_or_else(|| corrupt("proofs")),
+        None if is_impersonation => Ok(Proofs::of(Proof::Vouched, Timestamp(auth_time))),
+        None => Ok(Proofs::of(Proof::Password, Timestamp(auth_time))),
     }
 }
 
@@ -42,6 +60,11 @@ impl TryFrom<Row> for Session {
             user_id: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
             delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
             remember: row.remember != 0,
+            proofs: proofs(
+                row.proofs.as_deref(),
+                row.auth_time,
+                row.impersonated_by.is_some(),
+            )?,
             auth_time: Timestamp(row.auth_time),
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
@@ -72,31 +95,23 @@ pub struct New {
     pub acting_session: Option<SessionId>,
 }
 
-/// Why a session may begin.
-#[derive(Debug, Clone, Copy)]
-pub enum Proof<'p> {
-    /// The stored password hash that was verified.
-    Password(&'p str),
-    /// No password: an admin impersonates, or the session replaces another one.
-    Vouched,
-}
-
-/// SQL: inserts the session of a user who may sign in; with an account, its hash must be current.
+/// SQL: inserts the session of a user who may sign in and whose `login_epoch` is still the one that
+/// the gate saw.
 macro_rules! insert_session {
-    ($from:literal, $proof:literal, $lock:literal) => {
+    ($from:expr, $proof:expr, $lock:expr) => {
         concat!(
             "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch, retry)
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch, retry, proofs)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
                 $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($15 AS TEXT),
                 u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
                 CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
                      ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END,
-                CAST($16 AS TEXT)
+                CAST($16 AS TEXT), CAST($18 AS TEXT)
            FROM ",
             $from,
             " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
-            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $12",
+            AND u.login_epoch = $17 AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $12",
             $proof,
             $lock,
             " RETURNING (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1)"
@@ -104,38 +119,49 @@ macro_rules! insert_session {
     };
 }
 
-/// Inserts the session if the user may sign in and, if a password was proven, its hash is still the
-/// user's and need not be replaced. Returns the key ring's state if it did. A sign-in that verified the old password while
-/// it was changed inserts nothing, and neither does a process without the current master key.
+/// SQL: the password need not be replaced first.
+macro_rules! usable_password {
+    () => {
+        " AND a.password_hash IS NOT NULL AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)"
+    };
+}
+
+/// Inserts the session that the gate has cleared, if the user may still sign in and nothing has
+/// changed since: the password, the email address and the factors, or that the password has to be
+/// replaced first. Returns the key ring's state if it did. A process without the current master
+/// key inserts nothing.
 pub async fn insert(
     conn: &mut Conn,
     new: &New,
-    proof: Proof<'_>,
+    cleared: &Cleared,
     master_version: u8,
 ) -> Result<Option<RingId>> {
     // SQLite has one writer. On Postgres the password and the user are locked, in the order in
     // which a change of the password locks them.
-    let sql = match (proof, conn.is_postgres()) {
-        (Proof::Password(_), true) => {
-            insert_session!(
-                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $17 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
-                " FOR SHARE OF a, u "
-            )
-        }
-        (Proof::Password(_), false) => {
-            insert_session!(
-                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $17 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
-                ""
-            )
-        }
-        (Proof::Vouched, true) => insert_session!("users u", "", " FOR SHARE OF u "),
-        (Proof::Vouched, false) => insert_session!("users u", "", ""),
+    const BY_PASSWORD: Locking = Locking {
+        sqlite: insert_session!(
+            "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+            usable_password!(),
+            ""
+        ),
+        postgres: insert_session!(
+            "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+            usable_password!(),
+            " FOR SHARE OF a, u "
+        ),
+    };
+    const WITHOUT_PASSWORD: Locking = Locking {
+        sqlite: insert_session!("users u", "", ""),
+        postgres: insert_session!("users u", "", " FOR SHARE OF u "),
+    };
+    let sql = if cleared.proofs().contains(Proof::Password) {
+        BY_PASSWORD.on(conn)
+    } else {
+        WITHOUT_PASSWORD.on(conn)
     };
     let s = &new.session;
     let inserted: Vec<(String,)> = on!(conn, c => {
-        let query = sqlx::query_as(sql)
+        sqlx::query_as(sql)
             .bind(s.id.to_string())
             .bind(hash_text(&new.token_hash))
             .bind(hash_text(&new.refresh_hash))
@@ -146,16 +172,16 @@ pub async fn insert(
             .bind(i64::from(s.remember))
             .bind(s.ip_address.as_str())
             .bind(s.user_agent.as_str())
-            .bind(s.user_id.to_string())
+            .bind(cleared.user().to_string())
             .bind(i64::from(master_version))
             .bind(s.auth_time.0)
             .bind(s.impersonated_by.map(|id| id.to_string()))
             .bind(new.acting_session.map(|id| id.to_string()))
-            .bind(s.retry.as_str());
-        match proof {
-            Proof::Password(hash) => query.bind(hash).fetch_all(c).await,
-            Proof::Vouched => query.fetch_all(c).await,
-        }
+            .bind(s.retry.as_str())
+            .bind(cleared.epoch())
+            .bind(cleared.proofs().to_text())
+            .fetch_all(c)
+            .await
     })?;
     inserted
         .first()
@@ -207,7 +233,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     macro_rules! found {
         ($key:literal) => {
             concat!(
-                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry,
+                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry, s.proofs,
                         s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
                    FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
                 $key,
