@@ -14,6 +14,8 @@ pub enum Purpose {
     AdminSession,
     /// The token of a device that has signed in to an account before.
     KnownDevice,
+    /// The token of a browser that needs no second step for a time.
+    RememberedDevice,
     /// The token that binds a form of the pages to a session.
     FormToken,
     /// What a visitor has typed into a form of the pages.
@@ -22,12 +24,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// Lists all purposes in the order of their declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Session,
         Self::SessionData,
         Self::DontRemember,
         Self::AdminSession,
         Self::KnownDevice,
+        Self::RememberedDevice,
         Self::FormToken,
         Self::Typed,
     ];
@@ -41,6 +44,7 @@ impl Purpose {
             Self::DontRemember => b"countersign/cookie/dont-remember/v1",
             Self::AdminSession => b"countersign/cookie/admin-session/v1",
             Self::KnownDevice => b"countersign/cookie/known-device/v1",
+            Self::RememberedDevice => b"countersign/cookie/remembered-device/v1",
             Self::FormToken => b"countersign/form-token/v1",
             Self::Typed => b"countersign/cookie/typed/v1",
         }

@@ -457,9 +457,9 @@ mod tests {
         let written = good_claims();
         let others: Vec<_> = RESERVED
             .into_iter()
-            .filter(|name| written.get(name).is_none() && *name != "act")
+            .filter(|name| written.get(name).is_none() && !["act", "acr", "amr"].contains(name))
             .collect();
-        assert_eq!(others, ["nbf", "scope", "cnf", "azp", "nonce", "amr"]);
+        assert_eq!(others, ["nbf", "scope", "cnf", "azp", "nonce"]);
         for name in others {
             let token = signed(&SEED, &good_header(), &with(good_claims(), name, json!(0)));
             let refused = verifier().verify(&token);

@@ -71,6 +71,7 @@ const LATE: &[u8] = b"countersign/refresh/late/v1";
 const MAIL: &[u8] = b"countersign/mail/token/v1";
 const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
 const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
+const TOTP: &[u8] = b"countersign/totp/v1";
 const ID: &[u8] = b"countersign/master-key/id/v1";
 
 /// A master key and all keys that are derived from it.
@@ -88,6 +89,7 @@ pub struct MasterKey {
     mail: [u8; 32],
     pub(super) presenters: [u8; 32],
     presenter_tag: [u8; 32],
+    pub(super) totp: [u8; 32],
 }
 
 impl MasterKey {
@@ -112,6 +114,7 @@ impl MasterKey {
             mail: derive(MAIL),
             presenters: derive(PRESENTERS),
             presenter_tag: derive(PRESENTER_TAG),
+            totp: derive(TOTP),
         }
     }
 
@@ -248,14 +251,11 @@ fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
     }
     let mode = metadata.permissions().mode() & 0o777;
     let others = mode & 0o077;
-    if others == 0 {
-        Ok(())
-    } else {
-        Err(Error::TooOpen {
-            path: path.to_owned(),
-            mode,
-        })
+    if others != 0 {
+        let path = path.to_owned();
+        return Err(Error::TooOpen { path, mode });
     }
+    Ok(())
 }
 
 /// A master key and the version that the first byte of a refresh token names.
@@ -353,6 +353,7 @@ mod tests {
             key.mail,
             key.presenters,
             key.presenter_tag,
+            key.totp,
         ];
         all.extend(key.cookies);
         let count = all.len();

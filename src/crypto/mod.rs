@@ -5,6 +5,7 @@
 
 pub mod argon2id;
 pub mod breached;
+pub mod challenge;
 pub mod cookie;
 mod cookie_purpose;
 mod hash_slots;
@@ -20,8 +21,11 @@ pub mod password;
 pub mod presenter;
 mod private_jwk;
 pub mod public_key;
+pub mod recovery_code;
 pub mod seal;
+mod sealed;
 pub mod token;
+pub mod totp;
 pub mod webhook;
 
 pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256};

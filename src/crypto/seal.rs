@@ -1,13 +1,10 @@
-//! Private keys at rest: a private JWK inside a compact JWE, `dir` + `A256GCM`, `kid` = the master
-//! key's id (RFC 7516). The algorithm is fixed here and never taken from the text; a sealed key
-//! opens only in its own row: the row's kid, thumbprint and algorithm must be those of the key.
-
-use josekit::jwe::{self, JweHeader, alg::direct::DirectJweAlgorithm};
-use zeroize::Zeroizing;
+//! Private keys at rest: a private JWK inside the JWE of `sealed`. A sealed key opens only in its
+//! own row: the row's kid, thumbprint and algorithm must be those of the key.
 
 use super::import::Stated;
 use super::keypair::Keypair;
 use super::master_key::MasterKey;
+use super::sealed::{self, Header};
 use crate::model::key::algorithm::Algorithm;
 
 /// The reason why a sealed key could not be opened.
@@ -43,16 +40,12 @@ pub fn seal(pair: &Keypair, master: &MasterKey) -> Result<String, Error> {
     let plain = pair
         .private_jwk()
         .ok_or_else(|| Error::Unwritable(pair.kid().to_owned()))?;
-    let mut header = JweHeader::new();
-    header.set_content_encryption("A256GCM");
-    header.set_key_id(master.id());
-    let encrypter = DirectJweAlgorithm::Dir
-        .encrypter_from_bytes(master.seal)
-        .expect("32 bytes are a key");
-    Ok(
-        jwe::serialize_compact(plain.as_bytes(), &header, &encrypter)
-            .expect("sealing cannot fail with a good key"),
-    )
+    Ok(sealed::seal(
+        plain.as_bytes(),
+        master.seal,
+        master.id(),
+        None,
+    ))
 }
 
 /// Opens the pair of a row under one of the loaded master keys.
@@ -65,32 +58,19 @@ pub fn open<'k>(
     masters: impl Iterator<Item = &'k MasterKey>,
 ) -> Result<Keypair, Error> {
     let damaged = || Error::Damaged(row.kid.to_owned());
-    let header = jwe
-        .split('.')
-        .next()
-        .and_then(super::decode)
-        .ok_or_else(damaged)?;
-    let header: serde_json::Value = serde_json::from_slice(&header).map_err(|_| damaged())?;
-    let member = |name: &str| header.get(name).and_then(serde_json::Value::as_str);
-    let sealed_under = member("kid").ok_or_else(damaged)?.to_owned();
-    if member("alg") != Some("dir")
-        || member("enc") != Some("A256GCM")
-        || header.as_object().is_none_or(|h| h.len() != 3)
-    {
+    let header = Header::read(jwe).ok_or_else(damaged)?;
+    if header.row().is_some() {
         return Err(damaged());
     }
+    let sealed_under = header.sealed_under();
     let mut masters = masters;
     let master = masters
         .find(|m| m.id() == sealed_under)
-        .ok_or(Error::OtherMasterKey {
+        .ok_or_else(|| Error::OtherMasterKey {
             kid: row.kid.to_owned(),
-            sealed_under,
+            sealed_under: sealed_under.to_owned(),
         })?;
-    let decrypter = DirectJweAlgorithm::Dir
-        .decrypter_from_bytes(master.seal)
-        .expect("32 bytes are a key");
-    let (plain, _) = jwe::deserialize_compact(jwe, &decrypter).map_err(|_| damaged())?;
-    let plain = Zeroizing::new(plain);
+    let plain = sealed::open(jwe, master.seal).ok_or_else(damaged)?;
     let plain = std::str::from_utf8(&plain).map_err(|_| damaged())?;
     let pair = Keypair::import(plain, &Stated::default()).map_err(|_| damaged())?;
     // A JWE that was copied from another row can be decrypted, but its key is another one. A key
@@ -103,6 +83,8 @@ pub fn open<'k>(
 
 #[cfg(test)]
 mod tests {
+    use josekit::jwe::{self, JweHeader, alg::direct::DirectJweAlgorithm};
+
     use super::*;
     use crate::model::key::algorithm::RsaSize;
     use crate::random::SeededRandom;
