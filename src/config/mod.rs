@@ -25,6 +25,7 @@ mod sources;
 mod text;
 mod token_values;
 mod tokens;
+mod two_factor;
 mod units;
 mod webhooks;
 
@@ -44,7 +45,9 @@ pub use pages::{Logo, Pages};
 pub use passwords::Passwords;
 pub use problem::Problem;
 pub use secret::Secret;
+pub use sessions::SameSite;
 pub use sources::Sources;
+pub use two_factor::TwoFactor;
 pub use webhooks::Webhooks;
 
 use crate::model::account::domain::DomainRules;
@@ -56,6 +59,7 @@ use crate::model::kernel::origin::TrustedOrigins;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::key::algorithm::RsaSize;
 use crate::model::key::slots::Policies;
+use crate::model::login::policy::Policy;
 use crate::model::session::ticket::Retry;
 use crate::model::session::{refresh, session};
 use crate::model::token::claims::{Audience, ClaimSource};
@@ -74,6 +78,10 @@ pub struct Config {
     pub tokens: Tokens,
     /// `[sessions]`
     pub sessions: Sessions,
+    /// `[two_factor]`
+    pub two_factor: TwoFactor,
+    /// What a sign-in has to reach, from several sections.
+    pub sign_in_policy: Policy,
     /// `[passwords]`
     pub passwords: Passwords,
     /// `[sign_up]`
@@ -192,28 +200,8 @@ pub struct Sessions {
     pub cookie_host_prefix: bool,
     pub cookie_cache: Duration,
     pub admin_fresh_for: Option<Duration>,
+    pub fresh_for: Duration,
     pub max_per_user: i64,
-}
-
-/// `sessions.cookie_same_site`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the values")]
-pub enum SameSite {
-    Lax,
-    Strict,
-    None,
-}
-
-impl SameSite {
-    /// Returns the attribute's value. The refresh cookie is always `Strict`, except that `none`
-    /// applies to all cookies.
-    pub fn for_cookie(self, is_refresh: bool) -> &'static str {
-        match (self, is_refresh) {
-            (Self::None, _) => "none",
-            (Self::Strict, _) | (Self::Lax, true) => "strict",
-            (Self::Lax, false) => "lax",
-        }
-    }
 }
 
 /// `[sign_up]`

@@ -11,7 +11,7 @@ use crate::model::session::session::Lifetime;
 use crate::model::session::ticket::Retry;
 
 use super::reader::Reader;
-use super::{SameSite, Server, Sessions};
+use super::{Server, Sessions};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,6 +23,27 @@ const MESSAGE: Duration = Duration::from_secs(5);
 
 /// The default of `sessions.cookie_prefix`, as in Better Auth.
 const PREFIX: &str = "better-auth";
+
+/// `sessions.cookie_same_site`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the values")]
+pub enum SameSite {
+    Lax,
+    Strict,
+    None,
+}
+
+impl SameSite {
+    /// Returns the attribute's value. The refresh cookie is always `Strict`, except that `none`
+    /// applies to all cookies.
+    pub fn for_cookie(self, is_refresh: bool) -> &'static str {
+        match (self, is_refresh) {
+            (Self::None, _) => "none",
+            (Self::Strict, _) | (Self::Lax, true) => "strict",
+            (Self::Lax, false) => "lax",
+        }
+    }
+}
 
 pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     let https = public_url.scheme() == "https";
@@ -87,6 +108,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
         admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR))
             .filter(|fresh| !fresh.is_zero()),
+        fresh_for: r.duration("sessions.fresh_for", "10m", MINUTE..=YEAR),
         max_per_user: r.number("sessions.max_per_user", 100, 1..=100_000).into(),
     }
 }

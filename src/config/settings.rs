@@ -15,7 +15,7 @@ use super::sources::Sources;
 use super::tokens::tokens;
 use super::units::YEAR;
 use super::{Config, Log, LogFormat, Problem, SignUp, Traces};
-use super::{database, limits, mail, pages, passwords, sessions, webhooks};
+use super::{database, limits, mail, pages, passwords, sessions, two_factor, webhooks};
 
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let mut r = Reader::gather(sources);
@@ -67,6 +67,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         mail.app_name.as_str(),
         "it is mail.app_name",
     );
+    let two_factor = two_factor::read(&mut r, mail.app_name.as_str());
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR))
@@ -112,6 +113,8 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         keys,
         tokens,
         sessions,
+        sign_in_policy: two_factor.policy(&sign_up),
+        two_factor,
         passwords,
         sign_up,
         mail,

@@ -81,7 +81,7 @@ fn example(key: &str) -> &'static str {
         "mail.smtp_url" => "smtps://user:password@mail.example.com",
         "mail.helo" => "mail.example.com",
         "mail.templates_dir" => "/etc/countersign/mail",
-        "pages.name" => "Example Notes",
+        "pages.name" | "two_factor.issuer" => "Example Notes",
         "pages.logo" => "/etc/countersign/logo.svg",
         "pages.languages_dir" => "/etc/countersign/languages",
         "webhooks.url" => "https://hooks.example.com/countersign",

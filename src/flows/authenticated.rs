@@ -44,6 +44,14 @@ impl Authenticated {
         self.session.ends_at(self.idle_expires_at)
     }
 
+    /// Returns whether the second factor of the user, if there is one, was proven in the session within
+    /// `sessions.fresh_for`.
+    pub(in crate::flows) fn has_fresh_factor(&self, app: &App) -> bool {
+        let proven = self.session.proofs.latest_of_a_device();
+        let fresh_for = app.config.sessions.fresh_for;
+        !self.user.two_factor || proven.is_some_and(|at| app.now().since(at) < fresh_for)
+    }
+
     /// Refuses a change if the password was proven too long ago, as on an unattended laptop or with
     /// a stolen cookie.
     pub(in crate::flows) fn fresh_for(&self, app: &App, action: Action) -> Result<()> {

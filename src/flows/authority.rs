@@ -45,11 +45,12 @@ impl<'a> Caller<'a> {
             return Ok(());
         };
         let above = target.is_admin() && !who.powers.is_admin();
-        // Setting the password or the email address of an account makes it possible to sign in to
-        // it, so this requires the permission to impersonate its user.
+        // Setting the password or the email address of an account, or removing its second factors,
+        // makes it possible to sign in to it, so this requires the permission to impersonate its
+        // user.
         let takes_over = matches!(
             action,
-            Action::Impersonate | Action::SetPassword | Action::SetEmail
+            Action::Impersonate | Action::SetPassword | Action::SetEmail | Action::ResetFactors
         ) && !self.is(target);
         let too_much = takes_over
             && if target.is_admin() {

@@ -1,5 +1,5 @@
 //! The errors of flows. Their codes are an interface: `docs/errors.md` lists them, and a test
-//! compares the list with this file. `http/edge/error/codes.rs` maps codes to HTTP statuses.
+//! compares the list with this file. `http/edge/error/statuses.rs` maps them to HTTP statuses.
 
 use std::time::Duration;
 
@@ -111,6 +111,26 @@ pub enum Error {
     EmailDomainNotAllowed,
     #[error("Session is not fresh")]
     SessionNotFresh,
+    #[error("A second factor is required")]
+    InsufficientAuthentication,
+    #[error("Invalid two factor cookie")]
+    InvalidTwoFactorCookie,
+    #[error("Invalid code")]
+    InvalidCode,
+    #[error("Invalid backup code")]
+    InvalidBackupCode,
+    #[error("Backup codes aren't enabled")]
+    BackupCodesNotEnabled,
+    #[error("Too many attempts. Please request a new code.")]
+    TooManyAttempts,
+    #[error("TOTP not enabled")]
+    TotpNotEnabled,
+    #[error("TOTP is already enabled")]
+    TotpAlreadyEnabled,
+    #[error("OTP is not available")]
+    OtpNotConfigured,
+    #[error("Two factor isn't enabled")]
+    TwoFactorNotEnabled,
     #[error("Session expired. Re-authenticate to perform this action.")]
     SessionExpired,
     #[error("Change email is disabled")]

@@ -49,7 +49,7 @@ pub mod to {
     }
     grantable! {
         CreateUser ListUsers GetUser UpdateUser SetRole SetEmail BanUser DisableUser DeleteUser
-        SetPassword Impersonate ListSessions RevokeSessions ReadAudit ListKeys RotateKeys RevokeKeys
+        SetPassword ResetFactors Impersonate ListSessions RevokeSessions ReadAudit ListKeys RotateKeys RevokeKeys
     }
 
     macro_rules! operator_only {

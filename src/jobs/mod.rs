@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::flows;
 use crate::flows::audit::{audit_ends, operator_changes};
 use crate::flows::confirm_clock;
-use crate::flows::key::{change_keys, load_keys};
+use crate::flows::key::{change_keys, load_keys, reseal_secrets};
 use crate::flows::limit::operate_limits;
 use crate::flows::ops::{heartbeat, prune};
 
@@ -39,7 +39,7 @@ struct Repeated {
     at_rotation: bool,
 }
 
-const JOBS: [Repeated; 7] = [
+const JOBS: [Repeated; 8] = [
     Repeated {
         name: "confirm-keys",
         every: Duration::from_secs(5),
@@ -63,6 +63,12 @@ const JOBS: [Repeated; 7] = [
         every: Duration::from_secs(60),
         run: |app| Box::pin(async move { rotate_due_keys(&app).await }),
         at_rotation: true,
+    },
+    Repeated {
+        name: "reseal-secrets",
+        every: Duration::from_secs(300),
+        run: |app| Box::pin(async move { reseal_secrets::reseal_due(&app).await }),
+        at_rotation: false,
     },
     Repeated {
         name: "audit-ends",

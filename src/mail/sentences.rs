@@ -30,6 +30,7 @@ impl Sentences {
             ("time", &w.time),
             ("device", &w.device),
             ("network", &w.network),
+            ("left", &w.left),
         ];
         let name = template.as_str();
         let said = |part: &str| {

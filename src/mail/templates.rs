@@ -192,6 +192,7 @@ mod tests {
             other_device: "OTHER DEVICE".into(),
             other_network: "OTHER NETWORK".into(),
             other_time: "OTHER TIME".into(),
+            left: "LEFT".into(),
             ..TemplateContext::default()
         };
         for template in Template::all() {

@@ -18,4 +18,5 @@ pub struct TemplateContext {
     pub other_device: String,
     pub other_network: String,
     pub other_time: String,
+    pub left: String,
 }

@@ -34,6 +34,7 @@ pub struct Metrics {
     requests: By<3>,
     durations: Times,
     sign_ins: CounterFamily<1>,
+    login_steps: CounterFamily<2>,
     refreshes: CounterFamily<1>,
     limited: CounterFamily<1>,
     mails: CounterFamily<1>,
@@ -46,8 +47,9 @@ pub struct Metrics {
     pub verifiers: verifiers::Verifiers,
 }
 
-const SIGN_INS: [&str; 7] = [
+const SIGN_INS: [&str; 8] = [
     "success",
+    "second_step",
     "wrong_password",
     "limited",
     "shut_out",
@@ -55,6 +57,9 @@ const SIGN_INS: [&str; 7] = [
     "unavailable",
     "error",
 ];
+/// The methods of a second step.
+const METHODS: [&str; 2] = ["totp", "recovery_code"];
+const STEPS: [&str; 5] = ["success", "wrong_code", "limited", "no_challenge", "error"];
 const REFRESHES: [&str; 14] = [
     "rotated",
     "kept",
@@ -98,6 +103,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("countersign");
         let requests = By::default();
         let sign_ins = counters("result", SIGN_INS);
+        let login_steps = CounterFamily::<2>::default();
+        for method in METHODS {
+            for result in STEPS {
+                let _zero = login_steps.get_or_create(&[("method", method), ("result", result)]);
+            }
+        }
         let refreshes = counters("decision", REFRESHES);
         let limited = counters(
             "rule",
@@ -122,6 +133,11 @@ impl Metrics {
             times.clone(),
         );
         registry.register("sign_ins", "Sign-ins, by result", sign_ins.clone());
+        registry.register(
+            "login_steps",
+            "Second steps of sign-ins, by method and result",
+            login_steps.clone(),
+        );
         registry.register(
             "refreshes",
             "Refresh tokens presented, by what was decided",
@@ -161,6 +177,7 @@ impl Metrics {
             requests,
             durations: times,
             sign_ins,
+            login_steps,
             refreshes,
             limited,
             mails,
@@ -189,6 +206,12 @@ impl Metrics {
     /// Counts a sign-in, by its result.
     pub fn sign_in(&self, result: &'static str) {
         self.sign_ins.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a second step.
+    pub fn login_step(&self, method: &'static str, result: &'static str) {
+        let labels = [("method", method), ("result", result)];
+        self.login_steps.get_or_create(&labels).inc();
     }
 
     /// Counts a refresh token that was presented, by the decision.

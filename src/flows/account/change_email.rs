@@ -43,6 +43,10 @@ pub async fn request(
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
+    // The email address is a way in: with a second factor its proof has to be young.
+    if !who.has_fresh_factor(app) {
+        return Err(Error::SessionNotFresh);
+    }
     RateLimitCheck::own_mail(app, Purpose::VerifyChange, who.user.id, requester)
         .consume(app)
         .await?;

@@ -9,10 +9,11 @@ use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
+use crate::model::login::policy::Policy;
+use crate::model::login::proof::{Proof, Proofs};
 use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
-use crate::store::session::sessions::Proof;
 use crate::store::{self, work};
 
 use super::choose_password::choose;
@@ -21,8 +22,9 @@ use super::update_user::{refused, verify_password};
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::permit::{OwnAccount, Permitted, to};
+use crate::flows::session::clearance::clear_in;
 use crate::flows::session::end_session::end;
-use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
+use crate::flows::session::open_session::{Beginning, Options, PendingSession, SessionTokens};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -78,6 +80,8 @@ pub async fn change_password(
         spared,
         replaced: move_session.then_some(who.session.id),
         opening: None,
+        proofs: who.session.proofs,
+        policy: app.config.sign_in_policy,
     };
     let opened = with_current_keys(app, || async {
         let mut change = change.clone();
@@ -177,6 +181,8 @@ async fn set(
         spared: None,
         replaced: None,
         opening: None,
+        proofs: Proofs::default(),
+        policy: app.config.sign_in_policy,
     };
     app.transaction(requester, tx!(tx => change.run(tx).await))
         .await
@@ -194,6 +200,9 @@ struct Change {
     /// The session of the same browser that `opening` replaces.
     replaced: Option<crate::model::kernel::id::SessionId>,
     opening: Option<PendingSession>,
+    /// What was proven for the session that `opening` replaces.
+    proofs: Proofs,
+    policy: Policy,
 }
 
 impl Change {
@@ -204,7 +213,7 @@ impl Change {
     /// [`Error::InvalidPassword`] if the verified hash is not the user's any more,
     /// [`Error::UserNotFound`] if the user does not exist, [`Error::Unauthorized`] if the user was
     /// banned or disabled meanwhile.
-    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, Beginning)>> {
         let now = tx.now();
         let refusal = || {
             if self.verified.is_some() {
@@ -247,10 +256,12 @@ impl Change {
         let Some(opening) = self.opening else {
             return Ok(None);
         };
-        let ring = opening
-            .insert(tx, Proof::Password(&self.hash), None)
+        let proofs = self.proofs.and(Proof::Password, now);
+        let (_, cleared) = clear_in(tx, self.user, proofs, self.policy).await?;
+        let beginning = opening
+            .insert(tx, &cleared, None)
             .await?
             .ok_or(Error::Unauthorized)?;
-        Ok(Some((opening, ring)))
+        Ok(Some((opening, beginning)))
     }
 }

@@ -75,9 +75,17 @@ pub(in crate::flows) async fn claim(
 }
 
 /// Ends every password, link and session of the account, and the sessions in which its user
-/// impersonates another one. Returns whether the user had sessions.
+/// impersonates another one. Returns whether the user had sessions. Second factors that were enrolled
+/// before the mailbox was ever verified may be a stranger's and end, too; others stay, so that no
+/// mailbox alone gets past a device.
 async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
     let now = tx.now();
+    if !store::login::totp::is_of_a_proven_mailbox(tx.conn, user).await?
+        && store::login::factors::remove_all(tx.conn, user, now).await?
+    {
+        let why = detail([("reason", "reclaimed".into())]);
+        tx.record(Kind::FactorsReset, Some(user), None, why).await?;
+    }
     store::account::users::drop_accounts(tx.conn, user, now).await?;
     store::mails::end_tokens(tx.conn, user, now).await?;
     let all = Which::OfUser { user, except: None };
@@ -98,6 +106,7 @@ pub(in crate::flows) async fn reclaim_again(
         requester,
         tx!(tx => {
             store::account::user_changes::lock_account(tx.conn, user).await?;
+            store::account::user_changes::lock(tx.conn, user).await?;
             take_everything(tx, user).await?;
             let now = tx.now();
             change(tx.conn, user, &profile.changes(), now).await?;

@@ -9,19 +9,21 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::model::login::policy::Policy;
+use crate::model::login::proof::{Proof, Proofs};
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::random;
 use crate::store;
-use crate::store::session::sessions::Proof;
 
 use super::choose_password::choose;
 use crate::flows::error::if_conflict;
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::carried;
+use crate::flows::session::clearance;
 use crate::flows::session::end_session::SessionRevocation;
-use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
+use crate::flows::session::open_session::{Beginning, Options, PendingSession, SessionTokens};
 use crate::flows::session::presented::Presented;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
@@ -90,6 +92,7 @@ pub async fn sign_up(
             .map(|ttl| app.now() + ttl),
         verifies,
         callback: form.callback,
+        policy: app.config.sign_in_policy,
     };
     let hidden = !app.config.sign_up.signs_in();
     let attempt = with_current_keys(app, || async {
@@ -138,6 +141,7 @@ pub(in crate::flows) fn new_user(
         metadata: serde_json::Map::new(),
         version: 1,
         login_epoch: 0,
+        two_factor: false,
         created_at: now,
         updated_at: now,
     }
@@ -159,6 +163,7 @@ struct Creation {
     /// Whether a link is sent that verifies the mailbox.
     verifies: bool,
     callback: Option<String>,
+    policy: Policy,
 }
 
 impl Creation {
@@ -166,7 +171,7 @@ impl Creation {
     ///
     /// # Errors
     /// [`Error::UserExists`] if the email address is taken.
-    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, Beginning)>> {
         if self.opening.is_none()
             && let Some(known) = store::account::users::by_email(tx.conn, &self.user.email).await?
         {
@@ -189,8 +194,11 @@ impl Creation {
         let Some(opening) = self.opening else {
             return Ok(None);
         };
+        let proofs = Proofs::of(Proof::Password, tx.now());
+        let evidence = clearance::evidence(&self.user, proofs);
+        let cleared = clearance::decide_in(tx, &self.user, &evidence, self.policy).await?;
         let ring = opening
-            .insert(tx, Proof::Password(&self.hash), Some(&self.ending))
+            .insert(tx, &clearance::cleared(cleared)?, Some(&self.ending))
             .await?
             .ok_or_else(|| {
                 Error::Internal("a user of this transaction cannot have changed".into())

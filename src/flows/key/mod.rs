@@ -12,6 +12,7 @@ mod new_key;
 pub mod open_ring;
 pub mod processes;
 pub mod public_keys;
+pub mod reseal_secrets;
 pub mod rewrap;
 mod spare_pairs;
 pub mod verifiers;

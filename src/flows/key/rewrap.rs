@@ -1,5 +1,6 @@
 //! Changes the master key: every private key is sealed again and the new version becomes current,
-//! in one transaction. Never writes a key file.
+//! in one transaction; then the secrets of authenticator apps are sealed again, piece by piece. Never
+//! writes a key file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::store::{self, Conn, work};
 
 use super::bootstrap;
 use super::open_ring;
+use super::reseal_secrets;
+pub use super::reseal_secrets::Resealed;
 use crate::flows::key::processes;
 use crate::flows::key::processes::{LIVE, Running};
 use crate::flows::permit::{Permitted, to};
@@ -30,6 +33,9 @@ pub struct Rewrapped {
     pub version: u8,
     /// The number of private keys that were sealed again.
     pub keys: usize,
+    /// The secrets of authenticator apps, or why not all of them could be sealed again; a dry run does
+    /// not count them.
+    pub secrets: std::result::Result<Resealed, String>,
 }
 
 /// Options of a rewrap.
@@ -75,8 +81,18 @@ pub async fn rewrap(
             .await?;
         return Ok(plan.done);
     }
-    app.transaction(requester, tx!(tx => work.run(tx).await))
-        .await
+    let new = Arc::clone(&work.new);
+    let held: Vec<Arc<MasterKey>> = work.masters.iter().map(|m| Arc::clone(&m.key)).collect();
+    let done = app
+        .transaction(requester, tx!(tx => work.run(tx).await))
+        .await?;
+    // The master key has changed: an error from here on is told beside that, and the schedule of a
+    // process with both keys goes on.
+    let secrets = match reseal_secrets::reseal(app, &held, &new).await {
+        Ok(resealed) => Ok(resealed),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Rewrapped { secrets, ..done })
 }
 
 #[derive(Clone)]
@@ -139,6 +155,7 @@ impl Rewrap {
                 key_id: self.new.id().to_owned(),
                 version,
                 keys: resealed.len(),
+                secrets: Ok(Resealed::default()),
             },
             seen: stored.id,
             resealed,

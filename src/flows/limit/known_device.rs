@@ -54,6 +54,11 @@ impl Device {
         self.id.parse().ok()
     }
 
+    /// Returns its id, by which attempts from it are counted.
+    pub(in crate::flows) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Returns the user whom it was given to.
     pub fn user(&self) -> UserId {
         self.user

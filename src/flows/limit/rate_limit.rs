@@ -113,6 +113,33 @@ impl RateLimitCheck {
         Self::of(app, &[(Rule::Confirm, &[&session.to_string()])])
     }
 
+    /// Makes the check of a code at the second step. A device that has signed in to this account
+    /// before is counted separately, as for passwords.
+    pub fn second_factor(
+        app: &App,
+        user: UserId,
+        device: Option<&str>,
+        requester: &Requester,
+    ) -> Self {
+        let user = user.to_string();
+        match device {
+            Some(device) => Self::of(app, &[(Rule::SecondFactorDevice, &[&user, device])]),
+            None => Self::of(app, &[(Rule::SecondFactorAccount, &[&user])]).by_network(
+                app,
+                Rule::SecondFactor,
+                &[&user],
+                requester,
+            ),
+        }
+    }
+
+    /// Makes the check of a code inside a session: all sessions of the user are counted together, and
+    /// a right password does not clear the count.
+    pub fn step_up(app: &App, user: UserId) -> Self {
+        let user = user.to_string();
+        Self::of(app, &[(Rule::SecondFactorDevice, &[&user, "session"])])
+    }
+
     /// Makes the check of a sign-up.
     pub fn sign_up(app: &App, requester: &Requester) -> Self {
         Self::default().by_network(app, Rule::SignUp, &[], requester)

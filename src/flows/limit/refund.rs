@@ -50,6 +50,14 @@ impl RateLimitCheck {
         Ok(())
     }
 
+    /// Clears the failures after a success that is committed already. If the database fails here, the
+    /// count stays, and the success is not lost.
+    pub async fn reset_after(&self, app: &App) {
+        if let Err(error) = self.reset_now(app).await {
+            tracing::warn!(%error, "the count of failures was not cleared");
+        }
+    }
+
     /// Handles the outcome of an attempt: only a wrong password is a failure. An attempt that could
     /// not be evaluated is refunded, and nothing else, so that overloading the service does not
     /// gain guesses.

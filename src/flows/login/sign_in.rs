@@ -1,15 +1,16 @@
-//! Signs in with an email address and a password. An unknown email address costs as much as a wrong
+//! Signs in with an email address and a password, up to the second step if the gate asks for one. An unknown email address costs as much as a wrong
 //! password and gets the same answer; what is wrong with an account is only revealed to a caller
 //! who knows its password.
 
 use std::time::Duration;
 
 use crate::app::App;
-use crate::crypto::password::{HashSlot, Verdict};
+use crate::crypto::password::HashSlot;
 use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::carried;
+use crate::flows::session::clearance;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::session::presented::Presented;
@@ -21,18 +22,36 @@ use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
+use crate::model::login::gate::{Decision, Steps};
+use crate::model::login::proof::{Proof, Proofs};
 use crate::model::session::session::RevokedReason;
+use crate::store::WriteOptions;
 use crate::store::account::users::WithPassword;
-use crate::store::{self, WriteOptions, work};
 
-use super::entry::Entry;
+use super::challenge::NewChallenge;
+pub use super::challenge::PendingSignIn;
+use super::entry::{Entered, Entry, Next};
 use super::learn_language::{is_another, learn_language};
+use super::password_proof::{Proven, prove};
+use super::remembered_device;
 
 /// While passwords are queued, a sign-in may wait this long to share its commit with the next ones:
 /// the time of two hashes.
 const BATCH_DELAY: Duration = Duration::from_millis(32);
 
-/// Verifies a password and opens a session.
+/// How far a sign-in has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+pub enum SignedIn {
+    /// A session has begun.
+    Session(User, SessionTokens),
+    /// The second step is to be done.
+    Pending(PendingSignIn),
+}
+
+/// Verifies a password and opens a session, or the second step.
 pub async fn sign_in(
     app: &App,
     email: &Email,
@@ -40,10 +59,11 @@ pub async fn sign_in(
     options: Options,
     replaces: Presented<'_>,
     requester: &Requester,
-) -> Result<(User, SessionTokens)> {
+) -> Result<SignedIn> {
     let outcome = within_limits(app, email, password, options, replaces, requester).await;
     app.metrics.sign_in(match &outcome {
-        Ok(_) => "success",
+        Ok(SignedIn::Session(..)) => "success",
+        Ok(SignedIn::Pending(_)) => "second_step",
         Err(Error::InvalidEmailOrPassword | Error::PasswordTooLong) => "wrong_password",
         Err(Error::BannedUser | Error::UserDisabled | Error::NewPasswordRequired) => "shut_out",
         Err(Error::EmailNotVerified) => "unverified",
@@ -63,7 +83,7 @@ async fn within_limits(
     options: Options,
     replaces: Presented<'_>,
     requester: &Requester,
-) -> Result<(User, SessionTokens)> {
+) -> Result<SignedIn> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     // If the request cannot be served anyway, nothing is written.
     let slot = app.hasher.reserve(requester)?;
@@ -108,7 +128,7 @@ async fn attempt(
     replaces: Presented<'_>,
     both: &Both<'_>,
     requester: &Requester,
-) -> Result<(User, SessionTokens)> {
+) -> Result<SignedIn> {
     let (mut looked, mut reloaded, mut slot) = (false, false, Some(slot));
     loop {
         let slot = slot
@@ -120,7 +140,8 @@ async fn attempt(
                 return Err(refused(app, user, Error::InvalidEmailOrPassword, requester).await);
             }
         };
-        if let Err(error) = refuse_shut_out(app, &known) {
+        let decision = decide(app, &known.user, replaces.remembered).await?;
+        if let Err(error) = admit(decision, &known) {
             return Err(refused(app, Some(known.user.id), error, requester).await);
         }
         let learns = is_another(app, known.language.as_deref(), requester);
@@ -130,7 +151,18 @@ async fn attempt(
         } else {
             None
         };
-        let opening = PendingSession::prepare(app, &user, options, requester)?;
+        let next = match decision {
+            Decision::Open(cleared) => {
+                let opening = PendingSession::prepare(app, &user, options, requester)?;
+                Next::Session(opening, cleared)
+            }
+            Decision::Ask(steps) => {
+                let proofs = Proofs::of(Proof::Password, app.now());
+                let evidence = clearance::evidence(&user, proofs);
+                Next::Challenge(NewChallenge::prepare(app, evidence, steps, options))
+            }
+            Decision::Refuse(_) => return Err(Error::InvalidEmailOrPassword),
+        };
         let ending = SessionRevocation::of(
             app,
             &replaces.sessions(app),
@@ -143,7 +175,7 @@ async fn attempt(
             user: user.clone(),
             verified,
             upgraded,
-            opening,
+            next,
             ending,
             notify: app.config.mail.notify_new_sign_in,
             learns,
@@ -173,14 +205,32 @@ async fn attempt(
             Err(error) => return Err(rate_limit::noted(app, error)),
             Ok(entered) => {
                 both.charges.forget_refusals(app);
-                if entered.learns {
-                    learn_language(app, user.id, requester).await;
-                }
-                let grant = entered.opening.grant(app, &user, entered.ring).await?;
-                return Ok((user, grant));
+                return match entered {
+                    Entered::Pending(pending) => Ok(SignedIn::Pending(pending)),
+                    Entered::Session {
+                        opening,
+                        beginning,
+                        learns,
+                    } => {
+                        if learns {
+                            learn_language(app, user.id, requester).await;
+                        }
+                        let grant = opening.grant(app, &user, beginning).await?;
+                        Ok(SignedIn::Session(user, grant))
+                    }
+                };
             }
         }
     }
+}
+
+/// Asks the gate about a right password, in a browser with these tokens of remembered devices.
+async fn decide(app: &App, user: &User, remembered: &[&str]) -> Result<Decision> {
+    let mut proofs = Proofs::of(Proof::Password, app.now());
+    if let Some(since) = remembered_device::since(app, remembered, user).await? {
+        proofs = proofs.and(Proof::RememberedDevice, since);
+    }
+    clearance::decide_now(app, user, &clearance::evidence(user, proofs)).await
 }
 
 /// Returns a new hash by the present settings; `None` if that fails: the next sign-in can do it,
@@ -208,53 +258,19 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, requester: &Requ
     .map_or_else(|unwritten| unwritten, |()| error)
 }
 
-/// The result of verifying a password.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one lives for a moment, and the large variant is the usual one"
-)]
-enum Proven {
-    /// The user, the hash that the password was compared with, and whether it is weaker than the
-    /// settings require.
-    Right(WithPassword, String, bool),
-    /// The password is wrong; the user is given if the email address is known.
-    Wrong(Option<UserId>),
-}
-
-/// Compares a password with the stored hash of the email address.
-async fn prove(app: &App, slot: HashSlot, email: &Email, password: &Password) -> Result<Proven> {
-    let key = email.clone();
-    let known = app
-        .db
-        .read(work!(conn => store::account::users::by_email(conn, &key).await))
-        .await?;
-    let stored = known.as_ref().and_then(|k| k.password_hash.clone());
-    let verdict = app
-        .hasher
-        .verify_in(slot, password.clone(), stored.clone())
-        .await?;
-    match (known, stored, verdict) {
-        (Some(known), Some(verified), Verdict::Right { outdated }) => {
-            Ok(Proven::Right(known, verified, outdated))
-        }
-        (known, ..) => Ok(Proven::Wrong(known.map(|k| k.user.id))),
-    }
-}
-
 /// Refuses a user who may not sign in although the password is right.
-fn refuse_shut_out(app: &App, known: &WithPassword) -> Result<()> {
-    let user = &known.user;
-    if user.disabled_at.is_some() {
-        return Err(Error::UserDisabled);
-    }
-    if user.is_banned(app.now()) {
-        return Err(Error::BannedUser);
-    }
-    if app.config.sign_up.require_email_verification && !user.email_verified {
-        Err(Error::EmailNotVerified)
-    } else if known.must_replace {
-        Err(Error::NewPasswordRequired)
-    } else {
-        Ok(())
+fn admit(decision: Decision, known: &WithPassword) -> Result<()> {
+    match decision {
+        // The mailbox has to be verified first, by the link of a mail.
+        Decision::Ask(steps) if steps == Steps::MAILBOX => Err(if known.user.email_verified {
+            Error::InsufficientAuthentication
+        } else {
+            Error::EmailNotVerified
+        }),
+        Decision::Refuse(_) => clearance::cleared(decision).map(|_| ()),
+        Decision::Open(_) | Decision::Ask(_) if known.must_replace => {
+            Err(Error::NewPasswordRequired)
+        }
+        Decision::Open(_) | Decision::Ask(_) => Ok(()),
     }
 }

@@ -62,6 +62,12 @@ pub(super) fn of(
         time: readable(mail.created_at),
         device: device("device", "userAgent"),
         network: network("network").to_owned(),
+        left: mail
+            .detail
+            .get("left")
+            .and_then(serde_json::Value::as_i64)
+            .map(|left| left.to_string())
+            .unwrap_or_default(),
         other_device: device("otherDevice", "otherUserAgent"),
         other_network: network("otherNetwork").to_owned(),
         other_time: mail
@@ -78,11 +84,18 @@ pub(super) fn of(
 /// asks for nothing more, or if there are no pages.
 fn page(app: &App, template: Template) -> String {
     let path = match template {
-        Template::NewSignIn | Template::Link(Purpose::ApproveChange | Purpose::DeleteUser) => {
-            "/auth/account"
+        Template::NewSignIn
+        | Template::RecoveryCodeUsed
+        | Template::RecoveryCodesRenewed
+        | Template::Link(Purpose::ApproveChange | Purpose::DeleteUser) => "/auth/account",
+        // Their reader may have been locked out by the change.
+        Template::PasswordChanged
+        | Template::LoginGuessed
+        | Template::FactorEnrolled
+        | Template::FactorRemoved => "/auth/forgot-password",
+        Template::RefreshTokenReused | Template::SignedUpAgain | Template::FactorsReset => {
+            "/auth/sign-in"
         }
-        Template::PasswordChanged => "/auth/forgot-password",
-        Template::RefreshTokenReused | Template::SignedUpAgain => "/auth/sign-in",
         Template::EmailChanged
         | Template::Link(
             Purpose::VerifyEmail

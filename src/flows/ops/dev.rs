@@ -13,7 +13,7 @@ use crate::mail::{Received, Transport};
 use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
-use crate::store::session::sessions::Proof;
+use crate::model::login::proof::{Proof, Proofs};
 
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::permit::Permitted;
@@ -22,6 +22,7 @@ use crate::flows::account::manage_users;
 use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::mail::deliver_mail;
+use crate::flows::session::clearance::clear_in;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -76,6 +77,9 @@ impl Dev {
         requester: &Requester,
     ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, Permitted::as_operator(), user).await?;
+        // The session begins as if its user had proven everything that may be asked for.
+        let (id, policy) = (user.id, app.config.sign_in_policy);
+        let proofs = Proofs::of(Proof::Mailbox, app.now()).and(Proof::Totp, app.now());
         let refusal = if user.disabled_at.is_some() {
             || Error::UserDisabled
         } else {
@@ -84,8 +88,9 @@ impl Dev {
         let (opening, ring) = with_current_keys(app, || async {
             let opening = PendingSession::prepare(app, &user, options, requester)?;
             let work = tx!(tx => {
+                let (_, cleared) = clear_in(tx, id, proofs, policy).await?;
                 let ring = opening
-                    .insert(tx, Proof::Vouched, None)
+                    .insert(tx, &cleared, None)
                     .await?
                     .ok_or_else(refusal)?;
                 Ok((opening, ring))

@@ -17,7 +17,7 @@ use crate::store::{self, Db, work};
 use super::check_health;
 use super::checklist::{Facts, make_list};
 use super::diagnose_database::{database, disk, tables};
-use super::diagnose_keys::{holders, keys};
+use super::diagnose_keys::{holders, keys, secrets};
 use super::file_modes;
 
 pub use super::diagnosis::{Diagnosis, Finding, Verdict};
@@ -96,6 +96,7 @@ async fn check(
             let facts = Facts::of(&app, false).await;
             keys(&app, found).await;
             holders(&app, found).await;
+            secrets(&app, found).await;
             mails(&app, found).await;
             tables(&app.db, found).await;
             app.db.close().await;

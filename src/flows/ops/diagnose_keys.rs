@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::{Policy, Ring, State};
+use crate::store::{self, work};
 
 use super::diagnosis::{Diagnosis, Verdict};
 use crate::flows::key::open_ring;
@@ -71,6 +72,34 @@ pub(super) async fn holders(app: &App, found: &mut Diagnosis) {
         );
     }
     found.running = holders.running;
+}
+
+/// Reports secrets of authenticator apps that no loaded master key opens.
+pub(super) async fn secrets(app: &App, found: &mut Diagnosis) {
+    let read = work!(conn => store::login::totp::master_keys(conn).await);
+    let sealed = match app.db.read(read).await {
+        Ok(sealed) => sealed,
+        Err(error) => return found.say("authenticators", Verdict::Warning, error.to_string()),
+    };
+    let total: i64 = sealed.iter().map(|(_, secrets)| secrets).sum();
+    let is_held = |id: &str| app.loaded_keys.iter().any(|key| key.id() == id);
+    let lost: Vec<_> = sealed.iter().filter(|(id, _)| !is_held(id)).collect();
+    for (id, secrets) in &lost {
+        found.say(
+            "authenticators",
+            Verdict::Bad,
+            format!(
+                "{secrets} secrets are sealed under the master key {id}, which is not loaded: give it to the service as the previous master key, or reset the factors of their users (`countersign users reset-factors`)"
+            ),
+        );
+    }
+    if lost.is_empty() && total > 0 {
+        found.say(
+            "authenticators",
+            Verdict::Good,
+            format!("{total} secrets; a loaded master key opens each"),
+        );
+    }
 }
 
 /// Returns whether no key of an algorithm signs or will sign: an operator has closed it.

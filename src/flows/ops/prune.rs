@@ -54,6 +54,11 @@ pub async fn prune(app: &App) -> Result<u64> {
         |now| tx!(tx, limit => Ok(store::mails::prune_tokens(tx.conn, now, KEEP, limit).await?)),
     )
     .await?;
+    in_pieces(
+        app,
+        |now| tx!(tx, limit => Ok(store::login::challenges::prune(tx.conn, now, limit).await?)),
+    )
+    .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {
         if delete_user::unproven(app, now, ACCOUNTS).await? < ACCOUNTS.unsigned_abs() {
             break;

@@ -206,6 +206,24 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
 pub async fn end(tx: &mut Tx<'_>, which: Which, reason: RevokedReason) -> Result<Ended> {
     let cause = tx.cause(reason);
     let ended = endings::end(tx.conn, which, &cause).await?;
+    // A sign-in that waits for its second step would be a session soon.
+    match which {
+        Which::OfUser { user, except } => {
+            store::login::challenges::end_of_user(tx.conn, user).await?;
+            let is_everywhere = matches!(
+                reason,
+                RevokedReason::Revoked | RevokedReason::UserBanned | RevokedReason::UserDisabled
+            );
+            // Other reasons have raised it already. Remembered browsers are asked for the second
+            // step again.
+            if is_everywhere && except.is_none() {
+                let now = tx.now();
+                store::account::users::raise_login_epoch(tx.conn, user, now).await?;
+            }
+        }
+        Which::Everybody => store::login::challenges::end_of_everybody(tx.conn).await?,
+        Which::One(_) | Which::ActedBy(_) => {}
+    }
     record(tx, which, &ended, reason).await?;
     Ok(ended)
 }

@@ -3,6 +3,7 @@
 //! must still be allowed to impersonate the user, and may do no more than both of them may
 //! ([`powers`](super::acting::powers)).
 
+use super::clearance;
 use super::credential;
 use super::end_session::end;
 use super::open_session::{PendingSession, SessionTokens};
@@ -20,9 +21,10 @@ use crate::model::account::action::Action;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
+use crate::model::login::gate::{Factors, vouch};
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
-use crate::store::session::sessions::{By, Proof};
+use crate::store::session::sessions::By;
 use crate::store::{self, work};
 
 /// Returns whether the caller could act as this user now, so that a page offers it only then.
@@ -56,24 +58,35 @@ pub async fn start(
         });
     }
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
+    let (policy, own_proofs) = (app.config.sign_in_policy, who.session.proofs);
     let (opening, ring) = with_current_keys(app, || async {
         let opening = PendingSession::impersonate(app, &user, who, requester)?;
         let work = tx!(tx => {
             // The admin may have been banned, demoted or signed out since: the row decides, not
             // what was read before.
-            let unchanged = store::account::user_changes::lock(tx.conn, admin)
+            let Some(unchanged) = store::account::user_changes::lock(tx.conn, admin)
                 .await?
-                .is_some_and(|user| user.version == version);
+                .filter(|user| user.version == version)
+            else {
+                return Err(Error::NotAllowed(Action::Impersonate));
+            };
             let now = tx.now();
-            if !unchanged
-                || store::session::sessions::find_live(tx.conn, &own, now)
+            if store::session::sessions::find_live(tx.conn, &own, now)
                     .await?
                     .is_none()
             {
                 return Err(Error::NotAllowed(Action::Impersonate));
             }
+            let own = clearance::evidence(&unchanged, own_proofs);
+            let own = clearance::decide_in(tx, &unchanged, &own, policy).await?;
+            let user = store::account::users::by_id(tx.conn, target)
+                .await?
+                .ok_or(Error::UserNotFound)?
+                .user;
+            let account = clearance::account(&user, Factors::empty(), now);
+            let cleared = clearance::cleared(vouch(&own, &account, now))?;
             let ring = opening
-                .insert(tx, Proof::Vouched, None)
+                .insert(tx, &cleared, None)
                 .await?
                 .ok_or(Error::BannedUser)?;
             let (kind, session) = (Kind::ImpersonationStarted, Some(opening.session()));
@@ -123,7 +136,12 @@ pub async fn stop(
             .transpose()?;
         let (acted, before) = (who.session.clone(), own.as_ref().map(|session| session.id));
         let others = others.clone();
+        let proofs = own.as_ref().map(|own| own.proofs).unwrap_or_default();
+        let policy = app.config.sign_in_policy;
         let work = tx!(tx => {
+            // In the order in which a change of the password locks them.
+            store::account::user_changes::lock_account(tx.conn, admin).await?;
+            store::account::user_changes::lock(tx.conn, admin).await?;
             // The admin's own session replaces this one in the browser, if there is one to return
             // to.
             let reason = if before.is_some() {
@@ -149,7 +167,15 @@ pub async fn stop(
             {
                 return Ok(None);
             }
-            let ring = opening.insert(tx, Proof::Vouched, None).await?;
+            // An admin who may not sign in any more has no session to return to.
+            let cleared = match clearance::clear_in(tx, admin, proofs, policy).await {
+                Ok((_, cleared)) => cleared,
+                Err(
+                    Error::BannedUser | Error::UserDisabled | Error::InsufficientAuthentication,
+                ) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let ring = opening.insert(tx, &cleared, None).await?;
             Ok(ring.map(|ring| (opening, ring)))
         });
         app.transaction(requester, work).await

@@ -2,13 +2,16 @@
 
 pub mod acting;
 pub mod carried;
+pub(in crate::flows) mod clearance;
 pub mod credential;
 pub(in crate::flows) mod end_family;
 pub mod end_session;
 pub mod form_token;
+mod granted;
 pub mod impersonate;
 pub mod manage_sessions;
 pub mod mark_endings;
+mod meets_policy;
 pub mod open_session;
 mod options;
 pub mod presented;

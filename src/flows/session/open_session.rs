@@ -1,5 +1,5 @@
-//! Begins a session: its tokens, its row (only if the password that was proven is still the
-//! user's), its first access token.
+//! Begins a session that the gate has cleared: its tokens, its row (only if nothing that was proven
+//! has changed meanwhile), its first access token.
 
 use std::sync::Arc;
 
@@ -10,26 +10,28 @@ use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::account::action::Action;
-use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
+use crate::model::login::gate::Cleared;
+use crate::model::login::proof::Proofs;
 use crate::model::session::session::{IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::random;
 use crate::store;
-use crate::store::session::sessions::{New, Proof};
+use crate::store::session::sessions::New;
 
 use super::acting;
 use super::end_session::{SessionRevocation, make_room};
+pub use super::granted::SessionTokens;
 pub use super::options::Options;
 use crate::flows::authenticated::Authenticated;
 use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
 use crate::flows::limit::known_device;
 use crate::flows::token::issue_token;
-use crate::flows::token::issue_token::{Issued, TokenContext};
+use crate::flows::token::issue_token::TokenContext;
 use crate::flows::transaction::Tx;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
@@ -47,35 +49,13 @@ pub struct PendingSession {
     ring: Arc<KeyRing>,
 }
 
-/// The version of the ring that the database had when the session began, so that a process with an
-/// older ring reloads before it signs; and that time.
+/// How a session began: when, by what proofs, and the version of the ring that the database had
+/// then, so that a process with an older ring reloads before it signs.
 #[derive(Debug, Clone, Copy)]
-pub struct RingVersion {
+pub struct Beginning {
     ring_id: RingId,
     began_at: Timestamp,
-}
-
-/// The tokens that the client gets.
-pub struct SessionTokens {
-    /// The row of the new session.
-    pub session: Session,
-    /// What may be done in the session.
-    pub powers: Powers,
-    /// The `token` of the answer, which is accepted as Bearer wherever the session cookie is.
-    pub session_token: SessionToken,
-    /// The signed value of the session cookie.
-    pub session_cookie: Zeroizing<String>,
-    /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
-    pub dont_remember: String,
-    /// The token by which the device is recognised at this account; `None` in an impersonation
-    /// session.
-    pub device: Option<String>,
-    /// The first refresh token.
-    pub refresh_token: Zeroizing<String>,
-    /// The first access token.
-    pub access: Issued,
-    /// The idle or absolute end of the session, whichever is earlier.
-    pub ends_at: Timestamp,
+    proofs: Proofs,
 }
 
 fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Session {
@@ -85,6 +65,7 @@ fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Ses
         user_id: user.id,
         delivery: options.delivery,
         remember: options.remember,
+        proofs: Proofs::default(),
         auth_time: now,
         created_at: now,
         updated_at: now,
@@ -195,8 +176,8 @@ impl PendingSession {
         })
     }
 
-    /// Returns the row of a session that begins at `now`; it was prepared earlier.
-    fn beginning_at(&self, now: Timestamp) -> New {
+    /// Returns the row of a session that begins at `now` by these proofs; it was prepared earlier.
+    fn beginning_at(&self, now: Timestamp, proofs: Proofs) -> New {
         let prepared = &self.new.session;
         let expires_at = if self.keeps_end {
             prepared.expires_at
@@ -204,6 +185,8 @@ impl PendingSession {
             now + prepared.expires_at.since(prepared.created_at)
         };
         let session = Session {
+            proofs,
+            auth_time: proofs.latest().unwrap_or(prepared.auth_time),
             created_at: now,
             updated_at: now,
             expires_at,
@@ -221,19 +204,23 @@ impl PendingSession {
         self.new.session.id
     }
 
-    /// Inserts the row, ends the sessions that it replaces, and makes room if the user has too
-    /// many. Returns `None` if the password changed meanwhile, or if the user was banned or
-    /// disabled.
+    /// Inserts the row that the gate has cleared, ends the sessions that it replaces, and makes room
+    /// if the user has too many. Returns `None` if the password, the email address or a factor
+    /// changed meanwhile, or if the user was banned or disabled.
     pub async fn insert(
         &self,
         tx: &mut Tx<'_>,
-        proof: Proof<'_>,
+        cleared: &Cleared,
         replaced: Option<&SessionRevocation>,
-    ) -> Result<Option<RingVersion>> {
-        let began_at = tx.now();
-        let new = self.beginning_at(began_at);
+    ) -> Result<Option<Beginning>> {
+        if cleared.user() != self.new.session.user_id {
+            return Err(Error::Internal("a clearance of another user".into()));
+        }
+        let (began_at, proofs) = (tx.now(), *cleared.proofs());
+        let new = self.beginning_at(began_at, proofs);
         let version = self.ring.master_version;
-        let Some(ring_id) = store::session::sessions::insert(tx.conn, &new, proof, version).await?
+        let Some(ring_id) =
+            store::session::sessions::insert(tx.conn, &new, cleared, version).await?
         else {
             let current = store::key::signing_keys::master_version(tx.conn).await?;
             return if current == Some(i64::from(version)) {
@@ -243,7 +230,10 @@ impl PendingSession {
             };
         };
         let s = &new.session;
-        let how = detail([("delivery", s.delivery.as_str().into())]);
+        let how = detail([
+            ("delivery", s.delivery.as_str().into()),
+            ("amr", proofs.amr().into()),
+        ]);
         tx.record(Kind::SignedIn, Some(s.user_id), Some(s.id), how)
             .await?;
         if let Some(replaced) = replaced {
@@ -253,19 +243,29 @@ impl PendingSession {
             Some(admin) => make_room(tx, admin, true, s.id).await?,
             None => make_room(tx, s.user_id, false, s.id).await?,
         }
-        Ok(Some(RingVersion { ring_id, began_at }))
+        Ok(Some(Beginning {
+            ring_id,
+            began_at,
+            proofs,
+        }))
     }
 
     /// Signs the tokens for the client, after the row is committed.
-    pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<SessionTokens> {
-        let new = self.beginning_at(ring.began_at);
+    pub async fn grant(
+        self,
+        app: &App,
+        user: &User,
+        beginning: Beginning,
+    ) -> Result<SessionTokens> {
+        let new = self.beginning_at(beginning.began_at, beginning.proofs);
         let ends_at = new.session.ends_at(new.idle_expires_at);
         let s = &new.session;
         let grounds = TokenContext {
             session: s.id,
+            proofs: s.proofs,
             auth_time: s.auth_time,
             ends_at,
-            ring_id: ring.ring_id,
+            ring_id: beginning.ring_id,
         };
         let powers = acting::powers(app, user, s.impersonated_by)
             .await?

@@ -17,6 +17,8 @@ pub struct Presented<'r> {
     pub refresh: &'r [&'r str],
     /// Tokens of devices that are known at an account.
     pub devices: &'r [&'r str],
+    /// Tokens of browsers that need no second step for a time.
+    pub remembered: &'r [&'r str],
 }
 
 impl Presented<'_> {

@@ -22,6 +22,7 @@ use crate::store::{self, WriteOptions, work};
 
 use super::acting;
 use super::credential::{is_jwt, session_of_access_token, session_token, signed_cookie};
+use super::meets_policy;
 
 /// The credential of a request.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +129,10 @@ async fn find(
     }
     let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
     if user.disabled_at.is_some() || user.is_banned(now) {
+        return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
+    }
+    if !meets_policy::holds(app, &user, &found.session.proofs) {
+        meets_policy::end_below(app, found.session.id, &Requester::named("service")).await?;
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
     let Some(powers) = acting::powers(app, &user, found.session.impersonated_by).await? else {

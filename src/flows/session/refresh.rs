@@ -28,7 +28,7 @@ use crate::store::session::refresh::Refreshed;
 use super::credential;
 use super::refresh_job::{Decided, Job};
 use super::refresh_token::{Purpose, open};
-use super::{acting, replay_alarm};
+use super::{acting, meets_policy, replay_alarm};
 
 /// The result of a refresh.
 pub struct Renewed {
@@ -136,12 +136,17 @@ async fn attempt(
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.ends_at();
+    if !meets_policy::holds(app, &user, &session.proofs) {
+        meets_policy::end_below(app, session.session, requester).await?;
+        return Err(Error::RefreshTokenRevoked);
+    }
     let Some(powers) = acting::powers(app, &user, session.impersonated_by).await? else {
         acting::end_unallowed(app, session.session, requester).await?;
         return Err(Error::RefreshTokenRevoked);
     };
     let grounds = TokenContext {
         session: session.session,
+        proofs: session.proofs,
         auth_time: session.auth_time,
         ends_at,
         ring_id: session.ring_id,

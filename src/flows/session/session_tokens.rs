@@ -41,6 +41,7 @@ pub async fn mint(
         let ends_at = who.ends_at();
         let grounds = TokenContext {
             session: who.session.id,
+            proofs: who.session.proofs,
             auth_time: who.session.auth_time,
             ends_at,
             ring_id: who.ring_id,

@@ -11,6 +11,8 @@ use crate::model::account::user::User;
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
+use crate::model::login::proof::Proofs;
+use crate::model::login::strength::level;
 use crate::model::token::claims::{AccessClaims, Actor};
 use crate::model::token::target::{ClaimSet, InvalidTarget, Requested, Target};
 use crate::random;
@@ -35,7 +37,9 @@ pub struct Issued {
 pub struct TokenContext {
     /// The id of the session, `sid`.
     pub session: SessionId,
-    /// When the user last proved the password.
+    /// What was proven for the session.
+    pub proofs: Proofs,
+    /// When the user last proved anything.
     pub auth_time: Timestamp,
     /// The idle or absolute end of the session, whichever is earlier; no token outlives it.
     pub ends_at: Timestamp,
@@ -160,6 +164,12 @@ fn claims(
 ) -> AccessClaims {
     let t = &app.config.tokens;
     let is_full = target.claims == ClaimSet::Full;
+    // A password alone is told by neither claim: a replica of the release before refuses a token with
+    // `amr`, and verifiers see the tokens that they know.
+    let strength = (!grounds.proofs.is_password_alone()).then(|| {
+        let level = level(&grounds.proofs, app.config.sign_in_policy);
+        (level, grounds.proofs.amr())
+    });
     AccessClaims {
         iss: target.issuer.as_str().to_owned(),
         sub: user.id.to_string(),
@@ -170,6 +180,12 @@ fn claims(
         jti: EventId::at(now, random::bytes(&*app.random)).to_string(),
         sid: grounds.session.to_string(),
         auth_time: unsigned(grounds.auth_time.seconds()),
+        acr: strength
+            .as_ref()
+            .and_then(|(level, _)| level.map(|level| level.acr().into())),
+        amr: strength.map_or_else(Vec::new, |(_, amr)| {
+            amr.into_iter().map(Into::into).collect()
+        }),
         email: is_full.then(|| user.email.to_string()),
         email_verified: is_full.then_some(user.email_verified),
         name: is_full.then(|| user.name.clone()),

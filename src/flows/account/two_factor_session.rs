@@ -1,0 +1,225 @@
+//! Changes of one's own second step that replace the session: an authenticator app is confirmed by a
+//! first code, proven again, or removed. Nothing lifts a session: a new one that ends at the same time
+//! takes its place, so that a copy of the old one gains nothing.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::flows::key::current_keys::with_current_keys;
+use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::login::factor_code;
+use crate::flows::login::factor_code::{Code, Place, RightCode};
+use crate::flows::session::clearance::clear_in;
+use crate::flows::session::end_session::end;
+use crate::flows::session::open_session::{Beginning, PendingSession, SessionTokens};
+use crate::flows::transaction::recorder::detail;
+use crate::flows::transaction::{Tx, tx};
+use crate::flows::{Error, Result};
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Requester};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::login::policy::Policy;
+use crate::model::login::proof::{Proof, Proofs};
+use crate::model::mail::Template;
+use crate::model::session::session::RevokedReason;
+use crate::store;
+use crate::store::session::endings::Which;
+
+use super::two_factor::{Own, prove, stored};
+
+/// Confirms the authenticator app by a first code, which turns two-step sign-in on and ends the
+/// other sessions; or proves a confirmed one again. A new session replaces the own one.
+///
+/// # Errors
+/// [`Error::InvalidCode`] if the code is wrong or was used before; [`Error::TotpNotEnabled`]
+/// without an authenticator app.
+pub async fn confirm(
+    app: &App,
+    own: Own<'_>,
+    code: &str,
+    requester: &Requester,
+) -> Result<(User, SessionTokens)> {
+    let user = own.user.id;
+    let stored = stored(app, own).await?;
+    let stored = stored.ok_or(Error::TotpNotEnabled)?;
+    if stored.confirmed_at.is_some() {
+        return step_up(app, own, Code::Totp(code), requester).await;
+    }
+    let charges = RateLimitCheck::confirmation(app, own.session.id);
+    charges.consume(app).await?;
+    let step = factor_code::open(app, user, &stored).map(|secret| secret.step_of(code, app.now()));
+    let step = charges.refund_if_not_evaluated(app, step).await?;
+    let step = step.ok_or(Error::InvalidCode)?;
+    let jwe = stored.secret_jwe;
+    let change = Change::Enrolled { jwe, step };
+    let done = replace(app, own, change, requester).await?;
+    charges.reset_after(app).await;
+    Ok(done)
+}
+
+/// Proves the second factor again in a live session.
+///
+/// # Errors
+/// As [`confirm`]; [`Error::InvalidBackupCode`] for a wrong recovery code.
+pub async fn step_up(
+    app: &App,
+    own: Own<'_>,
+    code: Code<'_>,
+    requester: &Requester,
+) -> Result<(User, SessionTokens)> {
+    let user = own.user.id;
+    if !own.user.two_factor {
+        return Err(match code {
+            Code::Totp(_) => Error::TotpNotEnabled,
+            Code::Recovery(_) => Error::BackupCodesNotEnabled,
+        });
+    }
+    let charges = RateLimitCheck::step_up(app, user);
+    charges.consume(app).await?;
+    let checked = factor_code::check(app, user, code, Place::Session).await;
+    let done = match checked {
+        Ok(right) => replace(app, own, Change::SteppedUp(right), requester).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error @ (Error::InvalidCode | Error::InvalidBackupCode)) => {
+            Err(factor_code::refused(app, user, error, Place::Session, requester).await)
+        }
+        Err(error) => charges.refund_if_not_evaluated(app, Err(error)).await,
+        Ok(done) => {
+            charges.reset_after(app).await;
+            Ok(done)
+        }
+    }
+}
+
+/// Removes the authenticator app and the recovery codes. A new session replaces the own one; other
+/// sessions go on.
+///
+/// # Errors
+/// [`Error::SessionNotFresh`] if the second factor was proven too long ago;
+/// [`Error::InsufficientAuthentication`] if the settings require a second step of the user.
+pub async fn disable(
+    app: &App,
+    own: Own<'_>,
+    password: &str,
+    requester: &Requester,
+) -> Result<(User, SessionTokens)> {
+    prove(app, own, password, requester).await?;
+    replace(app, own, Change::Removed, requester).await
+}
+
+/// Why a new session replaces the own one.
+#[derive(Clone)]
+enum Change {
+    /// A first code has confirmed the authenticator app.
+    Enrolled { jwe: String, step: i64 },
+    /// A code was proven again.
+    SteppedUp(RightCode),
+    /// The second step was turned off.
+    Removed,
+}
+
+/// Makes the change, and replaces the own session by one that ends at the same time.
+async fn replace(
+    app: &App,
+    own: Own<'_>,
+    change: Change,
+    requester: &Requester,
+) -> Result<(User, SessionTokens)> {
+    let (opening, user, beginning) = with_current_keys(app, || async {
+        let replacement = Replacement {
+            user: own.user.id,
+            session: own.session.id,
+            proofs: own.session.proofs,
+            change: change.clone(),
+            opening: PendingSession::succeed(app, &own.session, requester)?,
+            policy: app.config.sign_in_policy,
+        };
+        app.transaction(requester, tx!(tx => replacement.run(tx).await))
+            .await
+    })
+    .await?;
+    let tokens = opening.grant(app, &user, beginning).await?;
+    Ok((user, tokens))
+}
+
+#[derive(Clone)]
+struct Replacement {
+    user: UserId,
+    session: SessionId,
+    /// What was proven for the session that is replaced.
+    proofs: Proofs,
+    change: Change,
+    opening: PendingSession,
+    policy: Policy,
+}
+
+impl Replacement {
+    /// Locks in the order account, user, factor, session.
+    async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, User, Beginning)> {
+        store::account::user_changes::lock_account(tx.conn, self.user).await?;
+        let user = store::account::user_changes::lock(tx.conn, self.user)
+            .await?
+            .ok_or(Error::Unauthorized)?;
+        let proofs = self.apply(tx, &user).await?;
+        // A session that has ended meanwhile has no successor.
+        if end(tx, Which::One(self.session), RevokedReason::Replaced)
+            .await?
+            .is_empty()
+        {
+            return Err(Error::Unauthorized);
+        }
+        if matches!(self.change, Change::Enrolled { .. }) {
+            let others = Which::OfUser {
+                user: self.user,
+                except: None,
+            };
+            end(tx, others, RevokedReason::FactorsChanged).await?;
+        }
+        let (user, cleared) = clear_in(tx, self.user, proofs, self.policy).await?;
+        let beginning = self
+            .opening
+            .insert(tx, &cleared, None)
+            .await?
+            .ok_or(Error::Unauthorized)?;
+        Ok((self.opening, user, beginning))
+    }
+
+    /// Writes the change, and returns what is proven after it.
+    async fn apply(&self, tx: &mut Tx<'_>, user: &User) -> Result<Proofs> {
+        let now = tx.now();
+        match &self.change {
+            Change::Enrolled { jwe, step } => {
+                if !store::login::totp::confirm(tx.conn, user.id, jwe, *step, now).await? {
+                    return Err(Error::InvalidCode);
+                }
+                store::login::factors::set_two_step(tx.conn, user.id, true, now).await?;
+                let how = detail([("factor", "totp".into())]);
+                tx.record(Kind::FactorEnrolled, Some(user.id), Some(self.session), how)
+                    .await?;
+                tx.queue_notice(Template::FactorEnrolled, user, Map::new())
+                    .await?;
+                Ok(self.proofs.and(Proof::Totp, now))
+            }
+            Change::SteppedUp(right) => {
+                right.take(tx, user).await?;
+                let how = detail([("proof", right.proof().as_str().into())]);
+                let (kind, session) = (Kind::SessionSteppedUp, self.opening.session());
+                tx.record(kind, Some(user.id), Some(session), how).await?;
+                Ok(self.proofs.and(right.proof(), now))
+            }
+            Change::Removed => {
+                let had = store::login::factors::remove_all(tx.conn, user.id, now).await?;
+                if had {
+                    let how = detail([("factor", "totp".into())]);
+                    tx.record(Kind::FactorRemoved, Some(user.id), Some(self.session), how)
+                        .await?;
+                    tx.queue_notice(Template::FactorRemoved, user, Map::new())
+                        .await?;
+                }
+                Ok(self.proofs)
+            }
+        }
+    }
+}
