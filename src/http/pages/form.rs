@@ -60,6 +60,8 @@ fn field_of(code: &str) -> Option<&'static str> {
         | "PASSWORD_TOO_COMMON"
         | "PASSWORD_COMPROMISED" => Some("password"),
         "INVALID_PASSWORD" => Some("current"),
+        "INVALID_CODE" => Some("code"),
+        "INVALID_BACKUP_CODE" => Some("recovery"),
         _ => None,
     }
 }
@@ -74,7 +76,9 @@ fn fields_of(form: &str) -> &'static [&'static str] {
         "prove" => &["password"],
         "name" => &["name"],
         "password" => &["current", "password", "again"],
-        "delete" => &["current"],
+        "delete" | "set-up" | "renew" | "turn-off" => &["current"],
+        "challenge" | "confirm" | "step-up" => &["code"],
+        "recovery" => &["recovery"],
         _ => &[],
     }
 }
@@ -84,7 +88,7 @@ fn fields_of(form: &str) -> &'static [&'static str] {
 fn is_whole_page(form: &str) -> bool {
     matches!(
         form,
-        "sign-in" | "sign-up" | "forgot" | "verify" | "reset" | "prove"
+        "sign-in" | "sign-up" | "forgot" | "verify" | "reset" | "prove" | "challenge" | "recovery"
     )
 }
 
@@ -145,6 +149,20 @@ impl Form {
         let is_same = again.map_or(!page.repeats_password(), |again| again == password);
         let same = is_same.then_some(password);
         self.problems.value("again", same, page.t("form.differs"))
+    }
+
+    /// Checks that a text is a code of six digits; spaces do not count. The code itself is compared
+    /// later, so that a slip costs none of the tries.
+    pub(super) fn six_digits(&mut self, page: &Page, name: &str, text: &str) -> Unchecked<String> {
+        let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let key = if digits.is_empty() {
+            "form.missing"
+        } else {
+            "form.six_digits"
+        };
+        let is_code = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
+        self.problems
+            .value(name, is_code.then_some(digits), page.t(key))
     }
 
     /// Opens the fields of a form without problems.

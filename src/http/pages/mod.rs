@@ -17,8 +17,9 @@ mod strength;
 mod typed;
 mod visitor;
 
+use self::account::two_step::{self, forms as two_step_forms};
 use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
-use self::login::{passwords, sign_in, sign_up, verify_email};
+use self::login::{challenge, passwords, sign_in, sign_up, verify_email};
 use std::sync::Arc;
 
 use axum::Router;
@@ -36,6 +37,10 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/", get(sign_in::front))
         .route("/auth", get(sign_in::front))
         .route("/auth/sign-in", get(sign_in::show).post(sign_in::send))
+        .route(
+            "/auth/challenge",
+            get(challenge::show).post(challenge::send),
+        )
         .route("/auth/sign-up", get(sign_up::show).post(sign_up::send))
         .route("/auth/sign-out", post(sign_in::sign_out))
         .route(
@@ -62,6 +67,18 @@ pub(super) fn router() -> Router<Arc<App>> {
             post(account::end_others),
         )
         .route("/auth/account/delete", post(account::delete))
+        .route("/auth/account/security", get(two_step::show))
+        .route("/auth/account/security/begin", post(two_step_forms::begin))
+        .route(
+            "/auth/account/security/confirm",
+            post(two_step_forms::confirm),
+        )
+        .route("/auth/account/security/prove", post(two_step_forms::prove))
+        .route("/auth/account/security/codes", post(two_step_forms::codes))
+        .route(
+            "/auth/account/security/turn-off",
+            post(two_step_forms::turn_off),
+        )
         .route("/auth/admin", get(users::front))
         .route("/auth/admin/users", get(users::list))
         .route("/auth/admin/users/{id}", get(user::show))

@@ -1,5 +1,6 @@
 //! What the settings let a page offer, for the templates.
 
+use super::console::pieces::duration;
 use super::page::Page;
 use crate::model::kernel::numbers::CATEGORIES;
 
@@ -36,6 +37,18 @@ impl Page {
             Some((category.to_owned(), text.into()))
         });
         serde_json::Value::Object(texts.collect()).to_string()
+    }
+
+    /// Returns the name under which an authenticator app shows the accounts of this service.
+    pub(super) fn issuer(&self) -> &str {
+        &self.app.config.two_factor.issuer
+    }
+
+    /// Returns for how long a browser can be remembered after the second step, in words; empty if
+    /// the settings do not allow it.
+    pub(super) fn remembered_for(&self) -> String {
+        let time = self.app.config.two_factor.remember_device;
+        time.map_or_else(String::new, |time| duration(self, time))
     }
 
     pub(super) fn signs_up(&self) -> bool {

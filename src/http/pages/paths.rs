@@ -14,7 +14,7 @@ pub(super) fn page_of(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let kept = match segments.as_slice() {
         ["auth", "admin", "users", _, ..] => 4,
-        ["auth", "admin", _, ..] => 3,
+        ["auth", "admin", _, ..] | ["auth", "account", "security", ..] => 3,
         ["auth", "sign-out"] | ["auth"] => 1,
         ["auth", ..] => 2,
         _ => return "/auth".to_owned(),
@@ -50,6 +50,7 @@ mod tests {
         for (action, page) in [
             ("/auth/account/name", "/auth/account"),
             ("/auth/account/sessions/end-others", "/auth/account"),
+            ("/auth/account/security/turn-off", "/auth/account/security"),
             ("/auth/sign-out", "/auth"),
             ("/auth/admin/keys/rotate", "/auth/admin/keys"),
             ("/auth/admin/users/1/sessions/end", "/auth/admin/users/1"),

@@ -213,7 +213,7 @@ pub(in crate::http::pages) async fn end_session(
     .await?
     {
         return Ok((
-            carried.cleared(&app),
+            carried.cleared(&app, Clear::Session),
             see_other("/auth/sign-in?done=signed_out"),
         )
             .into_response());

@@ -3,6 +3,7 @@
 //! sent twice.
 
 mod forms;
+pub(super) mod two_step;
 
 use askama::Template;
 use axum::http::StatusCode;

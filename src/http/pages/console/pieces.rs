@@ -76,7 +76,7 @@ pub(super) fn user_path(id: &str) -> String {
 
 /// Returns a length of time in words, in the largest unit of which it has at least two; the last
 /// unit is rounded up.
-pub(super) fn duration(page: &Page, length: Duration) -> String {
+pub(in crate::http::pages) fn duration(page: &Page, length: Duration) -> String {
     let seconds = length.as_secs() + u64::from(length.subsec_nanos() > 0);
     let (key, unit) = [
         ("duration.days", 86_400),

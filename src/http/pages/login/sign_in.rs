@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::login::sign_in as flow_in;
+use crate::flows::login::sign_in::SignedIn;
 use crate::flows::session::open_session::{Options, SessionTokens};
+use crate::http::delivery::second_step;
 use crate::http::delivery::session_delivery::Replaced;
 use crate::http::delivery::signed_out::end_all;
 use crate::http::delivery::views;
@@ -150,7 +152,13 @@ pub(in crate::http::pages) async fn send(
     )
     .await
     {
-        Ok((user, grant)) => Ok(welcome(&page, &presented, &grant, &user, &next)),
+        Ok(SignedIn::Session(user, grant)) => Ok(welcome(&page, &presented, &grant, &user, &next)),
+        Ok(SignedIn::Pending(pending)) => {
+            let mut headers = second_step::pending(&app, &presented, &pending);
+            typed::forget_email(&app, &page.typed, &mut headers);
+            let to = format!("/auth/challenge{}", query_of(&next));
+            Ok((headers, see_other(&to)).into_response())
+        }
         Err(error) => {
             let error = form.refused(&page, error.into())?;
             Ok(again(&page, &form, &next, error))
