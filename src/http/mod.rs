@@ -12,7 +12,7 @@ mod well_known;
 
 use self::api::{
     accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
-    passwords, refresh, sessions, users,
+    passwords, refresh, second_step, sessions, two_factor, users,
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
@@ -60,6 +60,32 @@ pub fn router(app: &Arc<App>) -> Router {
             &at("/reset-password/{token}"),
             get(passwords::open).post(passwords::choose),
         )
+        .route(&at("/two-factor/enable"), post(two_factor::enable))
+        .route(
+            &at("/two-factor/get-totp-uri"),
+            post(two_factor::get_totp_uri),
+        )
+        .route(
+            &at("/two-factor/verify-totp"),
+            post(second_step::verify_totp),
+        )
+        .route(
+            &at("/two-factor/verify-backup-code"),
+            post(second_step::verify_backup_code),
+        )
+        .route(
+            &at("/two-factor/generate-backup-codes"),
+            post(two_factor::generate_backup_codes),
+        )
+        .route(&at("/two-factor/disable"), post(two_factor::disable))
+        .route(
+            &at("/two-factor/send-otp"),
+            post(two_factor::otp_not_configured),
+        )
+        .route(
+            &at("/two-factor/verify-otp"),
+            post(two_factor::otp_not_configured),
+        )
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))
@@ -78,6 +104,7 @@ pub fn router(app: &Arc<App>) -> Router {
             &at("/admin/set-user-password"),
             post(admin::set_user_password),
         )
+        .route(&at("/admin/reset-factors"), post(admin::reset_factors))
         .route(
             &at("/admin/list-user-sessions"),
             post(admin_sessions::list_sessions),

@@ -12,8 +12,10 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows::account::{change_password as change, sign_up as flow_up};
 use crate::flows::login::sign_in as flow_in;
+use crate::flows::login::sign_in::SignedIn;
 use crate::flows::permit::to;
 use crate::http::delivery::device::{know_again, remember_asker};
+use crate::http::delivery::second_step;
 use crate::http::delivery::session_delivery::{Replaced, deliver_anew, session_options};
 use crate::http::delivery::signed_out::end_all;
 use crate::http::delivery::views;
@@ -70,13 +72,16 @@ pub(in crate::http) async fn sign_in(
     let password = body.text("password", MAX_PASSWORD);
     let session = session_options(&mut body);
     let device = body.text_or_nothing("deviceToken", MAX_DEVICE_TOKEN);
-    let (email, password, (options, callback), device) =
-        body.finish((email, password, session, device))?;
+    let remembered = body.text_or_nothing("trustedDeviceToken", MAX_DEVICE_TOKEN);
+    let (email, password, (options, callback), device, remembered) =
+        body.finish((email, password, session, device, remembered))?;
     let email: Email = email
         .parse()
         .map_err(|_| crate::flows::Error::InvalidEmail)?;
-    let presented = Replaced::of(&credentials).with_device(device.as_deref());
-    let (user, grant) = flow_in::sign_in(
+    let presented = Replaced::of(&credentials)
+        .with_device(device.as_deref())
+        .with_remembered(remembered.as_deref());
+    let signed_in = flow_in::sign_in(
         &app,
         &email,
         &password,
@@ -85,6 +90,13 @@ pub(in crate::http) async fn sign_in(
         &requester,
     )
     .await?;
+    let (user, grant) = match signed_in {
+        SignedIn::Session(user, grant) => (user, grant),
+        SignedIn::Pending(pending) => {
+            let headers = second_step::pending(&app, &presented, &pending);
+            return Ok((headers, Json(second_step::answer(&pending))).into_response());
+        }
+    };
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(callback) = callback {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::administer_users as administer;
 use crate::flows::account::administer_users::{Ban, Changes};
-use crate::flows::account::{change_password, manage_users};
+use crate::flows::account::{change_password, manage_users, reset_factors};
 use crate::flows::permit::to;
 use crate::model::account::email::Email;
 use crate::model::account::profile::BanReason;
@@ -236,6 +236,19 @@ pub(in crate::http) async fn set_user_password(
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
     change_password::set_for_user(&app, permitted, id, current.as_deref(), &new, &requester)
         .await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+pub(in crate::http) async fn reset_factors(
+    State(app): State<Arc<App>>,
+    Acting { who, requester }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    let permitted = who.require::<to::ResetFactors>(&app)?;
+    let id = body.id("userId");
+    let id: Option<UserId> = body.finish(id)?;
+    let id = id.ok_or(Refused::UserNotFound)?;
+    reset_factors::reset(&app, permitted, id, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

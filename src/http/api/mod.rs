@@ -12,5 +12,7 @@ pub(in crate::http) mod mail_proofs;
 pub(in crate::http) mod ops;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod refresh;
+pub(in crate::http) mod second_step;
 pub(in crate::http) mod sessions;
+pub(in crate::http) mod two_factor;
 pub(in crate::http) mod users;

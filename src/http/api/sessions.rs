@@ -23,7 +23,7 @@ use crate::http::delivery::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;
-use crate::http::edge::cookies::{Name, SET_AUTH_JWT};
+use crate::http::edge::cookies::{Clear, Name, SET_AUTH_JWT};
 use crate::http::edge::credentials;
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
@@ -162,7 +162,7 @@ pub(in crate::http) async fn revoke(
     )
     .await?;
     let cookies = if ended {
-        carried.cleared(&app)
+        carried.cleared(&app, Clear::Session)
     } else {
         HeaderMap::new()
     };
@@ -186,7 +186,11 @@ pub(in crate::http) async fn revoke_all(
         &requester,
     )
     .await?;
-    Ok((carried.cleared(&app), Json(json!({ "status": true }))).into_response())
+    Ok((
+        carried.cleared(&app, Clear::Session),
+        Json(json!({ "status": true })),
+    )
+        .into_response())
 }
 
 pub(in crate::http) async fn revoke_others(

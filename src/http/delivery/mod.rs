@@ -3,6 +3,7 @@
 
 pub(in crate::http) mod acting;
 pub(in crate::http) mod device;
+pub(in crate::http) mod second_step;
 pub(in crate::http) mod session_delivery;
 pub(in crate::http) mod signed_out;
 pub(in crate::http) mod views;

@@ -156,6 +156,7 @@ pub(in crate::http) struct Replaced<'r> {
     admin: Vec<&'r str>,
     refresh: Vec<&'r str>,
     devices: Vec<&'r str>,
+    remembered: Vec<&'r str>,
 }
 
 impl<'r> Replaced<'r> {
@@ -166,12 +167,19 @@ impl<'r> Replaced<'r> {
             admin: borrow(&credentials.admin_sessions),
             refresh: borrow(&credentials.refresh_cookies),
             devices: borrow(&credentials.devices),
+            remembered: borrow(&credentials.remembered),
         }
     }
 
     /// Adds the token that a native client sent in the body.
     pub(in crate::http) fn with_device(mut self, token: Option<&'r str>) -> Self {
         self.devices.extend(token);
+        self
+    }
+
+    /// Adds the token of a remembered device that a native client sent in the body.
+    pub(in crate::http) fn with_remembered(mut self, token: Option<&'r str>) -> Self {
+        self.remembered.extend(token);
         self
     }
 
@@ -214,9 +222,9 @@ impl<'r> Replaced<'r> {
     }
 
     /// Returns the lines that clear the cookies of every session of the request.
-    pub(in crate::http) fn cleared(&self, app: &App) -> HeaderMap {
+    pub(in crate::http) fn cleared(&self, app: &App, which: Clear) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        cookies::clear(app, &mut headers, Clear::Session);
+        cookies::clear(app, &mut headers, which);
         self.clear_admin(app, &mut headers);
         headers
     }
@@ -234,6 +242,7 @@ impl<'r> Replaced<'r> {
             admin: &self.admin,
             refresh: &self.refresh,
             devices: &self.devices,
+            remembered: &self.remembered,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::session_delivery::Replaced;
 use crate::app::App;
 use crate::flows;
 use crate::flows::session::sign_out;
+use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::model::audit::event::Requester;
@@ -32,7 +33,7 @@ pub(in crate::http) async fn end_all(
         Err(flows::Error::Unauthorized) if credentials.from_browser => {}
         outcome => outcome?,
     }
-    Ok(replaced.cleared(app))
+    Ok(replaced.cleared(app, Clear::Session))
 }
 
 /// Returns the lines that clear cookies after the session of the request has ended itself: every

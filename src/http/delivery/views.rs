@@ -25,6 +25,7 @@ pub(in crate::http) fn user(user: &User) -> Value {
         "banned": user.banned,
         "banReason": user.ban_reason,
         "banExpires": user.ban_expires_at,
+        "twoFactorEnabled": user.two_factor,
     })
 }
 

@@ -36,6 +36,10 @@ pub(in crate::http) struct Credentials {
     pub(in crate::http) cached_sessions: Vec<String>,
     /// Device tokens; one that is known at the account counts.
     pub(in crate::http) devices: Vec<String>,
+    /// Secrets of sign-ins that wait for their second step.
+    pub(in crate::http) challenges: Vec<String>,
+    /// Tokens of a browser that needs no second step for a time.
+    pub(in crate::http) remembered: Vec<String>,
     /// Refresh cookies; `flows::session::carried` decides which one counts.
     pub(in crate::http) refresh_cookies: Vec<String>,
     /// Cookies with an admin's own session, set aside during an impersonation.
@@ -77,6 +81,8 @@ impl FromRequestParts<Arc<App>> for Credentials {
             session_cookies: cookies::read(app, &parts.headers, Name::Session),
             cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
             devices: cookies::read(app, &parts.headers, Name::Device),
+            challenges: cookies::read(app, &parts.headers, Name::Challenge),
+            remembered: cookies::read(app, &parts.headers, Name::Remembered),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
             admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
             ends_with_browser: !cookies::read(app, &parts.headers, Name::DontRemember).is_empty(),
@@ -181,20 +187,27 @@ pub(in crate::http) struct Acting {
     pub(in crate::http) requester: Requester,
 }
 
+impl Acting {
+    /// Makes the actor of a session that was authenticated before.
+    pub(in crate::http) fn of(who: authenticated::Authenticated, requester: Requester) -> Self {
+        let actor = who.session.impersonated_by.unwrap_or(who.user.id);
+        Self {
+            who,
+            requester: Requester {
+                actor: format!("user:{actor}"),
+                ..requester
+            },
+        }
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Acting {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let Authenticated(who) = Authenticated::from_request_parts(parts, app).await?;
         let Ok(Client(requester)) = Client::from_request_parts(parts, app).await;
-        let actor = who.session.impersonated_by.unwrap_or(who.user.id);
-        Ok(Self {
-            who,
-            requester: Requester {
-                actor: format!("user:{actor}"),
-                ..requester
-            },
-        })
+        Ok(Self::of(who, requester))
     }
 }
 

@@ -34,17 +34,23 @@ pub(in crate::http) enum Name {
     Device,
     /// The refresh token.
     Refresh,
+    /// The secret of a sign-in that waits for its second step.
+    Challenge,
+    /// The browser needs no second step for a time; kept at sign-out.
+    Remembered,
     /// What a visitor has typed into a form of the pages, for the next page.
     Typed,
 }
 
-const NAMES: [Name; 7] = [
+const NAMES: [Name; 9] = [
     Name::Session,
     Name::SessionData,
     Name::DontRemember,
     Name::AdminSession,
     Name::Device,
     Name::Refresh,
+    Name::Challenge,
+    Name::Remembered,
     Name::Typed,
 ];
 
@@ -63,6 +69,8 @@ impl Name {
             Self::AdminSession => "admin_session",
             Self::Device => "known_device",
             Self::Refresh => "refresh_token",
+            Self::Challenge => "two_factor",
+            Self::Remembered => "trust_device",
             Self::Typed => "typed",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
@@ -141,6 +149,8 @@ pub(in crate::http) fn set(
 pub(in crate::http) enum Clear {
     /// All that belong to the session of the session cookie.
     Session,
+    /// The tokens of the session, when a sign-in that waits for its second step takes its place.
+    Tokens,
     /// Only the refresh token: the session cookie beside it belongs to another, live session.
     Refresh,
 }
@@ -154,6 +164,7 @@ pub(in crate::http) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
             Name::DontRemember,
             Name::Refresh,
         ],
+        Clear::Tokens => &[Name::Session, Name::SessionData, Name::Refresh],
         Clear::Refresh => &[Name::Refresh],
     };
     for name in names {

@@ -1,6 +1,5 @@
-//! Maps every error to a stable code and a message, and every error of a flow to its status (those of
-//! the edge itself have theirs in `mod.rs`). The maps are exhaustive, so that a new error gets all of
-//! them.
+//! Maps every error to a stable code and a message; `statuses` maps it to a status. The maps are
+//! exhaustive, so that a new error gets all of them.
 
 use axum::http::StatusCode;
 
@@ -9,78 +8,7 @@ use crate::model::account::action::Action;
 use crate::model::session::session::End;
 
 use super::Error;
-
-pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
-    use flows::Error as E;
-    match error {
-        E::InvalidEmail
-        | E::SignUpDisabled
-        | E::PasswordTooShort
-        | E::PasswordTooLong
-        | E::PasswordTooCommon
-        | E::PasswordCompromised
-        | E::InvalidPassword
-        | E::CredentialAccountNotFound
-        | E::NoFieldsToUpdate
-        | E::EmailTaken
-        | E::NotImpersonating
-        | E::CannotBanYourself
-        | E::CannotDisableYourself
-        | E::CannotRemoveYourself
-        | E::NonExistentRole
-        | E::NoDataToUpdate
-        | E::PasswordViaUpdate
-        | E::UserIdCannotBeUpdated
-        | E::LastAdmin
-        | E::EmailMismatch
-        | E::EmailAlreadyVerified
-        | E::EmailIsTheSame
-        | E::MailTokenInvalid
-        | E::MailTokenExpired
-        | E::SessionExpired
-        | E::ChangeEmailDisabled
-        | E::ResetPasswordDisabled
-        | E::VerificationEmailNotEnabled
-        | E::EmailCanNotBeUpdated
-        | E::RefreshAttemptMissing
-        | E::InvalidTarget => StatusCode::BAD_REQUEST,
-        E::InvalidEmailOrPassword
-        | E::Unauthorized
-        | E::RefreshTokenMissing
-        | E::RefreshTokenInvalid
-        | E::RefreshTokenExpired
-        | E::RefreshTokenRevoked
-        | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
-        E::BannedUser
-        | E::UserDisabled
-        | E::NewPasswordRequired
-        | E::EmailNotVerified
-        | E::EmailDomainNotAllowed
-        | E::SessionNotFresh
-        | E::NotAllowed(_)
-        | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
-        // As Better Auth answers a sign-up; an admin who creates a user, or a change of the email
-        // address, gets 400 with the same code.
-        E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
-        E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
-        // A replica without the current master key serves no requests, and raises no alarm of
-        // reuse.
-        E::RefreshUnderWay
-        | E::KeysNotReady(_)
-        | E::Unavailable(_)
-        | E::Busy
-        | E::OutOfTime
-        | E::MasterKeyChanged
-        | E::KeyUnusable(_)
-        | E::MasterKey(_)
-        | E::MasterKeyNotLoaded { .. }
-        | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-    }
-}
+use super::statuses::flow_status;
 
 fn flow_code(error: &flows::Error) -> &'static str {
     use flows::Error as E;
@@ -125,6 +53,16 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::UserIdCannotBeUpdated => "USER_ID_CANNOT_BE_UPDATED",
         E::LastAdmin => "LAST_ADMIN",
         E::SessionNotFresh => "SESSION_NOT_FRESH",
+        E::InsufficientAuthentication => "INSUFFICIENT_USER_AUTHENTICATION",
+        E::InvalidTwoFactorCookie => "INVALID_TWO_FACTOR_COOKIE",
+        E::InvalidCode => "INVALID_CODE",
+        E::InvalidBackupCode => "INVALID_BACKUP_CODE",
+        E::TooManyAttempts => "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE",
+        E::TotpNotEnabled => "TOTP_NOT_ENABLED",
+        E::BackupCodesNotEnabled => "BACKUP_CODES_NOT_ENABLED",
+        E::TotpAlreadyEnabled => "TOTP_ALREADY_ENABLED",
+        E::OtpNotConfigured => "OTP_NOT_CONFIGURED",
+        E::TwoFactorNotEnabled => "TWO_FACTOR_NOT_ENABLED",
         E::SessionExpired => "SESSION_EXPIRED",
         E::ChangeEmailDisabled => "CHANGE_EMAIL_DISABLED",
         E::ResetPasswordDisabled => "RESET_PASSWORD_DISABLED",
@@ -164,6 +102,7 @@ fn not_allowed(action: Action) -> &'static str {
         Action::DisableUser => "YOU_ARE_NOT_ALLOWED_TO_DISABLE_USERS",
         Action::DeleteUser => "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS",
         Action::SetPassword => "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD",
+        Action::ResetFactors => "YOU_ARE_NOT_ALLOWED_TO_RESET_USERS_FACTORS",
         Action::Impersonate | Action::ImpersonateAdmins => {
             "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS"
         }

@@ -1,10 +1,11 @@
-//! Errors of HTTP. `codes` maps each to a status, a stable code and a message (an interface, listed
-//! in `docs/errors.md`); `render` makes the response. An error travels as a response extension;
+//! Errors of HTTP. `codes` maps each to a stable code and a message (an interface, listed in
+//! `docs/errors.md`), `statuses` to a status; `render` makes the response. An error travels as a response extension;
 //! `edge` writes the body `{code, message, errors?, requestId?}`, adds the request id and logs the
 //! cause once.
 
 mod codes;
 mod render;
+mod statuses;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use axum::http::{HeaderMap, StatusCode};
 use crate::flows;
 use crate::model::session::session::End;
 
-use codes::flow_status;
 pub(in crate::http) use render::{DelayedRefusal, Failure};
+use statuses::flow_status;
 
 /// How long a client should wait after a 503.
 const RETRY: Duration = Duration::from_secs(1);

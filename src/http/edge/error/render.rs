@@ -12,7 +12,7 @@ use crate::http::edge::header_text;
 use crate::model::session::session::End;
 
 use super::Error;
-use super::codes::flow_status;
+use super::statuses::flow_status;
 
 /// Marks a refusal because of load, which the listener sends after a delay.
 #[derive(Debug, Clone, Copy)]

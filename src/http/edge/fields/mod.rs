@@ -16,11 +16,12 @@ use super::limits::{MAX_EMAIL, MAX_ID};
 use super::unchecked::{Closed, Problems, Unchecked};
 
 /// Members that only the server or an admin sets.
-const PRIVILEGED: [&str; 14] = [
+const PRIVILEGED: [&str; 15] = [
     "id",
     "role",
     "roles",
     "emailVerified",
+    "twoFactorEnabled",
     "banned",
     "banReason",
     "banExpires",
@@ -282,9 +283,7 @@ impl Fields {
     /// # Errors
     /// [`Error::FieldNotAllowed`] for the first such member.
     pub(in crate::http) fn refuse_privileged(&self) -> Result<(), Error> {
-        let found = PRIVILEGED
-            .iter()
-            .find(|name| self.members.contains_key(**name));
+        let found = PRIVILEGED.iter().find(|name| self.has(name));
         found.map_or(Ok(()), |name| {
             Err(Error::FieldNotAllowed((*name).to_owned()))
         })

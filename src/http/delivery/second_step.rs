@@ -1,0 +1,91 @@
+//! How a sign-in that waits for its second step reaches the client, and what a finished one changes:
+//! in a browser by cookies, in a native client by members of the body.
+
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::session_delivery::Replaced;
+use crate::app::App;
+use crate::flows::login::second_step::{Completed, Remembered};
+use crate::flows::login::sign_in::PendingSignIn;
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::{Clear, Name};
+use crate::model::login::gate::Steps;
+use crate::model::session::session::Delivery;
+
+/// Returns the methods as the Better Auth client knows them; a recovery code stands for any of them.
+fn methods(steps: Steps) -> Vec<&'static str> {
+    [(Steps::TOTP, "totp"), (Steps::MAILED_CODE, "otp")]
+        .into_iter()
+        .filter(|(step, _)| steps.contains(*step))
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// Sets the cookie of the pending sign-in, and clears those of the session that the browser had.
+pub(in crate::http) fn pending(
+    app: &App,
+    replaced: &Replaced<'_>,
+    pending: &PendingSignIn,
+) -> HeaderMap {
+    let mut headers = replaced.cleared(app, Clear::Tokens);
+    if pending.delivery == Delivery::Cookie {
+        let until = Some(pending.expires_at);
+        cookies::set(
+            app,
+            &mut headers,
+            Name::Challenge,
+            &pending.challenge,
+            until,
+        );
+    }
+    headers
+}
+
+/// Makes the answer of a pending sign-in; a native client gets its secret in the body.
+pub(in crate::http) fn answer(pending: &PendingSignIn) -> Value {
+    let methods = methods(pending.steps);
+    let mut answer = json!({ "twoFactorRedirect": true, "twoFactorMethods": methods });
+    if pending.delivery == Delivery::Body {
+        answer["challenge"] = pending.challenge.as_str().into();
+    }
+    answer
+}
+
+/// Clears the cookie of the pending sign-in after it is done, and keeps the token of a device that
+/// is to be remembered.
+pub(in crate::http) fn completed(
+    app: &App,
+    completed: &Completed,
+    answer: &mut Value,
+    headers: &mut HeaderMap,
+) {
+    match completed.tokens.session.delivery {
+        Delivery::Cookie => {
+            forget_challenge(app, headers);
+            if let Some(Remembered { token, until }) = &completed.remembered {
+                cookies::set(app, headers, Name::Remembered, token, Some(*until));
+                if completed.tokens.session.remember {
+                    cookies::clear_one(app, headers, Name::DontRemember);
+                }
+            }
+        }
+        Delivery::Body => {
+            if let Some(Remembered { token, .. }) = &completed.remembered {
+                answer["trustedDeviceToken"] = token.as_str().into();
+            }
+        }
+    }
+}
+
+/// Clears the cookie of a pending sign-in.
+pub(in crate::http) fn forget_challenge(app: &App, headers: &mut HeaderMap) {
+    cookies::clear_one(app, headers, Name::Challenge);
+}
+
+/// Clears the cookie of a remembered device, if the request has one.
+pub(in crate::http) fn forget_device(app: &App, came: &[String], headers: &mut HeaderMap) {
+    if !came.is_empty() {
+        cookies::clear_one(app, headers, Name::Remembered);
+    }
+}
