@@ -93,6 +93,10 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
         ("masterKey", json!(done.key_id)),
         ("version", json!(done.version)),
         ("keys", json!(done.keys)),
+        (
+            "authenticatorSecrets",
+            json!(done.secrets.as_ref().map_or(0, |secrets| secrets.done)),
+        ),
     ];
     output::record(output, &app.config, !dry_run, &members);
     if !dry_run {
@@ -106,5 +110,14 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
             );
         }
     }
-    Ok(())
+    match done.secrets {
+        Err(error) => Err(Failure::Refused(format!(
+            "the master key has changed, but not every authenticator secret is sealed under it yet ({error}); a running service that has both keys goes on with them within minutes. Keep the old key until `countersign doctor` names it no more"
+        ))),
+        Ok(secrets) if secrets.left > 0 => Err(Failure::Refused(format!(
+            "the master key has changed, but {} authenticator secrets could not be opened with the old key; `countersign doctor` says more. Until then their users sign in with a recovery code only",
+            secrets.left
+        ))),
+        Ok(_) => Ok(()),
+    }
 }

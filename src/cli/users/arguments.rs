@@ -172,6 +172,24 @@ pub(in crate::cli) enum Users {
         #[command(flatten)]
         caution: Caution,
     },
+    /// Show the second factors of a user
+    Factors {
+        /// Email address or id of the user
+        user: String,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Remove every second factor of a user who has lost them; every session of the user ends
+    #[command(
+        after_help = "For a user who has lost the phone and the recovery codes. The password stays, and the user gets a mail.\n\nExample:\n  countersign users reset-factors ana@example.com"
+    )]
+    ResetFactors {
+        /// Email address or id of the user
+        user: String,
+        #[command(flatten)]
+        caution: Caution,
+    },
     /// Enable a disabled user
     Enable {
         /// Email address or id of the user

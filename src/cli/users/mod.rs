@@ -3,6 +3,7 @@
 mod access;
 mod arguments;
 mod change;
+mod factors;
 mod new;
 mod print;
 mod required;
@@ -113,6 +114,8 @@ async fn act(app: &App, command: Users) -> Result<()> {
         Users::Unban { user, trial } => access::unban(app, &user, trial).await,
         Users::Delete { user, caution } => access::delete(app, &user, caution).await,
         Users::Disable { user, caution } => access::disable(app, &user, caution).await,
+        Users::Factors { user, output } => factors::show(app, &user, output).await,
+        Users::ResetFactors { user, caution } => factors::reset(app, &user, caution).await,
         Users::Enable { user, trial } => access::enable(app, &user, trial).await,
     }
 }

@@ -92,6 +92,7 @@ pub(super) fn members(now: Timestamp, u: &User) -> Vec<(&'static str, Value)> {
         ("image", json!(u.image)),
         ("role", json!(u.role)),
         ("state", json!(state(now, u))),
+        ("twoFactorEnabled", json!(u.two_factor)),
         ("banReason", json!(u.ban_reason)),
         ("banExpires", json!(u.ban_expires_at)),
         ("metadata", json!(u.metadata)),
