@@ -1,5 +1,5 @@
 // An application with TypeScript's strictest settings: it must compile against what `npm pack` makes.
-import { type CountersignError, createCountersign, type Device, type Session, type State, type User } from "@countersign/web";
+import { type CountersignError, createCountersign, type Device, SecondStepRequired, type Session, type State, type User } from "@countersign/web";
 import { withCountersign } from "@countersign/web/axios";
 import axios from "axios";
 import { useSyncExternalStore } from "react";
@@ -17,7 +17,10 @@ export const store: { subscribe(run: (value: State) => void): () => void } = aut
 
 export async function everything(): Promise<string> {
   const made: { user: User; signedIn: boolean } = await auth.signUp({ name: "Ana", email: "ana@example.com", password: "a good long password" });
-  const user: User = await auth.signIn({ email: made.user.email, password: "a good long password", rememberMe: false });
+  const user: User = await auth.signIn({ email: made.user.email, password: "a good long password", rememberMe: false }).catch((error: unknown) => {
+    if (!(error instanceof SecondStepRequired)) throw error;
+    return auth.secondStep(error.methods.includes("totp") ? { code: "123456", trustDevice: true } : { recoveryCode: "AAAA-BBBB-CCCC-DDDD" });
+  });
   const known: { user: User; session: Session } | null = await auth.session({ fresh: true });
   const token: string | null = await auth.getAccessToken();
   const answer: Response = await auth.fetch("https://api.example.com/notes", { method: "POST", body: JSON.stringify({ text: "hello" }) });
@@ -27,5 +30,5 @@ export async function everything(): Promise<string> {
   const says: string = state.status === "error" ? (state.hint ?? state.error?.message ?? "") : user.roles.concat(user.permissions).join();
   await auth.signOut({ everywhere: true }).catch((error: CountersignError) => error.errors["email"]?.[0] ?? error.code);
   auth.close();
-  return `${user.id} ${known?.session.expiresAt ?? "none"} ${says} ${devices.length} ${token ?? "none"} ${answer.status}`;
+  return `${user.id} ${user.twoFactorEnabled} ${known?.session.expiresAt ?? "none"} ${says} ${devices.length} ${token ?? "none"} ${answer.status}`;
 }

@@ -1,9 +1,9 @@
 // Who is signed in, and with which access token. One refresh a browser; signed out only when the service says so.
 import type { Environment } from "./environment.js";
-import { CountersignError, isPassing, Service } from "./service.js";
+import { CountersignError, isPassing, SecondStepRequired, Service } from "./service.js";
 import { Tabs } from "./tabs.js";
 import { Tickets } from "./tickets.js";
-import type { ChangePassword, Options, Session, SignIn, SignUp, State, Token, User } from "./types.js";
+import type { ChangePassword, Options, SecondStep, Session, SignIn, SignUp, State, Token, User } from "./types.js";
 
 /** The members of a sign-in's or a refresh's answer that are used here. */
 interface Granted {
@@ -12,6 +12,8 @@ interface Granted {
   session?: Session;
   /** Whether another refresh token has come. */
   rotated?: boolean;
+  /** In place of all else: no session has begun, and the one before has ended. */
+  twoFactorMethods?: string[];
   user: Omit<User, "roles" | "permissions">;
 }
 
@@ -91,8 +93,14 @@ export class Client {
     return { user: userOf(granted), signedIn: granted.accessToken !== undefined };
   };
 
-  /** Signs in, in all tabs. */
+  /** Signs in, in all tabs. Rejects with `SecondStepRequired` where a code is asked for too; then this browser is signed out until `secondStep`. */
   readonly signIn = async (form: SignIn): Promise<User> => userOf(await this.enter("/sign-in/email", form));
+
+  /** The second step of a sign-in, which may have begun in another tab; in a session the proof of the factor again, by which a new session replaces it. */
+  readonly secondStep = async ({ code, recoveryCode, trustDevice }: SecondStep): Promise<User> => {
+    const form = { code: recoveryCode || code, trustDevice };
+    return userOf(await this.enter(recoveryCode ? "/two-factor/verify-backup-code" : "/two-factor/verify-totp", form, true));
+  };
 
   /** Changes the password; the sessions of all other devices end, and this browser goes on in a new one. */
   readonly changePassword = async (form: ChangePassword): Promise<void> => {
@@ -204,13 +212,29 @@ export class Client {
 
   // ---- who is here
 
-  private async enter(path: string, form: object): Promise<Granted> {
+  /** A new session in place of the one before. What is good `once` is not sent again after a lost answer: the cookies tell what became of it. */
+  private async enter(path: string, form: object, once = false): Promise<Granted> {
     this.start();
     return this.tabs.alone(async () => {
       const asked = this.clocks();
+      const { epoch, token } = this;
       // How the session is refreshed; where an older one goes on, it is known already.
       const refreshRetry = this.tickets.isPossible() ? "ticket" : "window";
-      const granted = await this.service.ask<Granted>(path, { refreshRetry, ...form });
+      let granted: Granted;
+      try {
+        granted = await this.service.ask<Granted>(path, { refreshRetry, ...form });
+      } catch (error) {
+        if (!once || (error as CountersignError).status) throw error;
+        const found = await this.obtain(token?.value, epoch).catch(() => undefined);
+        if (!found || found.session.id === token?.session.id) throw error;
+        return { accessToken: found.value, user: found.user };
+      }
+      if (granted.twoFactorMethods) {
+        // Another sign-in was heard of meanwhile: the service says which of the two was later.
+        if (epoch === this.epoch) this.ended();
+        else void this.renew(this.token?.value).catch(() => {});
+        throw new SecondStepRequired(granted.twoFactorMethods);
+      }
       if (granted.accessToken) this.keep(granted, asked);
       return granted;
     });

@@ -22,6 +22,16 @@ export class CountersignError extends Error {
   }
 }
 
+/** The password was right, and the sign-in waits for `secondStep`: for ten minutes and five codes. */
+export class SecondStepRequired extends CountersignError {
+  constructor(
+    /** By what it can be done: `totp`, a code of the authenticator app. A recovery code takes the place of any of them. */
+    readonly methods: string[],
+  ) {
+    super(200, "SECOND_STEP_REQUIRED", "The sign-in waits for its second step");
+  }
+}
+
 /** The longest that a refresh is waited for: the service's own rules are made for this number. */
 const REFRESH_MS = 5_000;
 /** A sign-in may have to wait for its turn. */

@@ -18,6 +18,8 @@ export interface User {
   banned: boolean;
   banReason: string | null;
   banExpires: string | null;
+  /** Whether a sign-in asks for a second step. */
+  twoFactorEnabled: boolean;
 }
 
 /** The session of this browser. */
@@ -96,4 +98,12 @@ export interface SignIn {
   password: string;
   /** `false`: until the browser is closed, and 24 hours at most. */
   rememberMe?: boolean;
+}
+
+/** A code of the authenticator app, or a recovery code in its place. */
+export interface SecondStep {
+  code?: string;
+  recoveryCode?: string;
+  /** Leaves the second step out in this browser for the service's `two_factor.remember_device`. */
+  trustDevice?: boolean;
 }

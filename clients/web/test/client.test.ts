@@ -1,6 +1,6 @@
 // The client in a browser of our making: who is signed in, when tokens are renewed, what gets lost, eight tabs.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { CountersignError, createCountersign } from "../src/index.js";
+import { CountersignError, createCountersign, SecondStepRequired } from "../src/index.js";
 import { API, BASE, pass, World } from "./world.js";
 
 let world: World;
@@ -485,6 +485,216 @@ describe("retry tickets", () => {
     expect(row().retry).toBe("ticket");
     await renewal();
     expect(status(tab)).toBe("signedIn");
+  });
+});
+
+describe("the second step", () => {
+  const CODE = { code: "111111" };
+  const BO = { email: "bo@example.com", password: "right" };
+  const id = (tab: { client: { getSnapshot(): { session: { id: string } | null } } }) => tab.client.getSnapshot().session?.id;
+  const isCode = (path: string) => path.includes("/two-factor/");
+  const loseAnswer = (path: string) => {
+    if (isCode(path)) throw new TypeError("Failed to fetch");
+  };
+
+  /** Two tabs of a browser in which the password was right. */
+  async function pending() {
+    world.secured.add(ANA.email);
+    const [tab, sister] = [world.tab(), world.tab()];
+    for (const each of [tab, sister]) each.client.subscribe(() => {});
+    await pass(1_000);
+    const error = await settle(tab.client.signIn(ANA)).catch((e) => e);
+    return { tab, sister, error };
+  }
+
+  /** Two tabs of a browser in which both steps are done. */
+  async function done() {
+    const { tab, sister } = await pending();
+    await settle(tab.client.secondStep(CODE));
+    return { tab, sister, before: id(tab) };
+  }
+
+  test("a right password alone is an error that says what is asked for; a code signs all tabs in", async () => {
+    const { tab, sister, error } = await pending();
+    expect(error).toBeInstanceOf(SecondStepRequired);
+    expect(error).toBeInstanceOf(CountersignError);
+    expect([error.code, error.methods]).toEqual(["SECOND_STEP_REQUIRED", ["totp"]]);
+    expect([status(tab), status(sister)]).toEqual(["signedOut", "signedOut"]);
+    const user = await settle(tab.client.secondStep({ ...CODE, trustDevice: true }));
+    expect([user.email, user.roles, user.twoFactorEnabled]).toEqual([ANA.email, ["user"], true]);
+    expect([status(tab), status(sister), id(sister)]).toEqual(["signedIn", "signedIn", id(tab)]);
+    expect(world.said).toMatchObject([{ ...CODE, trustDevice: true }]);
+  });
+
+  test("the session keeps the retry tickets that the sign-in asked for", async () => {
+    const { tab } = await done();
+    expect(world.live.get(world.jar!.session)!.retry).toBe("ticket");
+    await pass(14 * MINUTE);
+    expect([status(tab), world.tickets.length > 0]).toEqual(["signedIn", true]);
+  });
+
+  test("the sign-in ends the session that the browser had, in all tabs", async () => {
+    const { tab } = await signedIn();
+    const sister = world.tab();
+    sister.client.subscribe(() => {});
+    await pass(1_000);
+    world.secured.add(ANA.email);
+    world.refreshes = 0;
+    await expect(settle(sister.client.signIn(ANA))).rejects.toMatchObject({ code: "SECOND_STEP_REQUIRED" });
+    expect([status(tab), status(sister), await tab.client.getAccessToken()]).toEqual(["signedOut", "signedOut", null]);
+  });
+
+  test("a tab that knows of no session yet ends that of its sisters too", async () => {
+    const { tab } = await signedIn();
+    world.secured.add(ANA.email);
+    const fresh = world.tab();
+    await expect(settle(fresh.client.signIn(ANA))).rejects.toMatchObject({ code: "SECOND_STEP_REQUIRED" });
+    expect([status(tab), status(fresh)]).toEqual(["signedOut", "signedOut"]);
+  });
+
+  test("a wrong code is an error with the code and changes nothing; after five the sign-in begins again", async () => {
+    const { tab } = await pending();
+    for (let tried = 0; tried < 4; tried++) await expect(settle(tab.client.secondStep({ code: "000000" }))).rejects.toMatchObject({ status: 401, code: "INVALID_CODE" });
+    expect(status(tab)).toBe("signedOut");
+    await expect(settle(tab.client.secondStep({ recoveryCode: "wrong" }))).rejects.toMatchObject({ status: 401, code: "INVALID_BACKUP_CODE" });
+    await expect(settle(tab.client.secondStep(CODE))).rejects.toMatchObject({ status: 400, code: "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE" });
+    await expect(settle(tab.client.signIn(ANA))).rejects.toMatchObject({ code: "SECOND_STEP_REQUIRED" });
+    expect((await settle(tab.client.secondStep(CODE))).name).toBe("Ana");
+  });
+
+  test("a recovery code takes the place of the app; an empty field is no recovery code", async () => {
+    const { tab } = await pending();
+    await settle(tab.client.secondStep({ code: "", recoveryCode: "AAAA-BBBB-CCCC-DDDD" }));
+    await settle(tab.client.secondStep({ ...CODE, recoveryCode: "" }));
+    expect([status(tab), world.recoveryCodes.size, world.codes.size]).toEqual(["signedIn", 0, 1]);
+    await expect(settle(tab.client.secondStep({}))).rejects.toMatchObject({ status: 400, errors: { code: ["required"] } });
+  });
+
+  test("a tab that was closed between the two steps leaves the second to any other", async () => {
+    const { tab, sister } = await pending();
+    for (const each of [tab, sister]) each.client.close();
+    const reloaded = world.tab();
+    expect(await settle(reloaded.client.session())).toBeNull();
+    expect((await settle(reloaded.client.secondStep(CODE))).name).toBe("Ana");
+    expect(status(reloaded)).toBe("signedIn");
+  });
+
+  test("a code without a sign-in is refused", async () => {
+    const tab = world.tab();
+    await expect(settle(tab.client.secondStep(CODE))).rejects.toMatchObject({ status: 401, code: "INVALID_TWO_FACTOR_COOKIE" });
+  });
+
+  test("a look at the service while the user reads the code disturbs nothing", async () => {
+    const { tab, sister } = await pending();
+    await pass(15_000);
+    tab.say("focus");
+    await pass(10);
+    await settle(tab.client.secondStep(CODE));
+    expect([status(tab), status(sister), id(sister)]).toEqual(["signedIn", "signedIn", id(tab)]);
+  });
+
+  test("of two tabs that send one code one is refused, and both are signed in", async () => {
+    const { tab, sister } = await pending();
+    const outcomes = await settle(Promise.allSettled([tab, sister].map((each) => each.client.secondStep(CODE))));
+    expect(outcomes.map((outcome) => outcome.status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(outcomes.find((outcome) => outcome.status === "rejected")).toMatchObject({ reason: { code: "INVALID_CODE" } });
+    expect([status(tab), status(sister), id(sister)]).toEqual(["signedIn", "signedIn", id(tab)]);
+  });
+
+  describe.each([true, false])("another user who signs in meanwhile (locks: %s)", (hasLocks) => {
+    test.each([
+      ["stays, if that answer comes last", false, "signedIn"],
+      ["is signed out, if the cookies are cleared after it", true, "signedOut"],
+    ] as const)("%s", async (_, clears, expected) => {
+      if (!hasLocks) world.locks = undefined;
+      world.secured.add(ANA.email);
+      const [tab, sister] = [world.tab(), world.tab()];
+      for (const each of [tab, sister]) each.client.subscribe(() => {});
+      await pass(1_000);
+      let answers = 0;
+      world.after = async (path) => {
+        if (!path.endsWith("/sign-in/email") || answers++) return;
+        // Without locks the other sign-in overtakes this answer.
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        if (clears) world.jar = null;
+      };
+      const first = tab.client.signIn(ANA).catch((e) => e);
+      await pass(100);
+      const second = sister.client.signIn(BO);
+      await pass(3_000);
+      expect([await first, (await second).email]).toMatchObject([{ code: "SECOND_STEP_REQUIRED" }, BO.email]);
+      const seen = hasLocks ? "signedIn" : expected;
+      expect([status(tab), status(sister), world.jar !== null]).toEqual([seen, seen, seen === "signedIn"]);
+      // The code of the one is none of the other's: the session stays what it is.
+      world.codes.clear();
+      await expect(settle(tab.client.secondStep(CODE))).rejects.toMatchObject({ code: "INVALID_CODE" });
+      expect(tab.client.getSnapshot().user?.email).toBe(seen === "signedIn" ? BO.email : undefined);
+    });
+  });
+
+  test("in a session it proves the factor again, and goes on in a new one in all tabs", async () => {
+    const { tab, sister, before } = await done();
+    await settle(sister.client.secondStep({ code: "222222" }));
+    expect(id(sister)).not.toBe(before);
+    expect([status(tab), id(tab)]).toEqual(["signedIn", id(sister)]);
+    expect((await settle(tab.client.fetch(API))).status).toBe(200);
+    await expect(settle(tab.client.secondStep({ code: "222222" }))).rejects.toMatchObject({ code: "INVALID_CODE" });
+    expect([status(tab), status(sister)]).toEqual(["signedIn", "signedIn"]);
+  });
+
+  test.each([true, false])("an answer that is lost after its cookies came is no failure (locks: %s)", async (hasLocks) => {
+    if (!hasLocks) world.locks = undefined;
+    const { tab, sister } = await pending();
+    world.after = loseAnswer;
+    expect(await settle(tab.client.secondStep(CODE), 5_000)).toMatchObject({ email: ANA.email, roles: ["user"] });
+    expect([status(tab), status(sister), id(sister)]).toEqual(["signedIn", "signedIn", id(tab)]);
+    const before = id(tab);
+    await settle(tab.client.secondStep({ code: "222222" }), 5_000);
+    expect(id(tab)).not.toBe(before);
+    expect([id(sister), world.said.length]).toEqual([id(tab), 2]);
+  });
+
+  test("a request that is lost is an error, and the code is good for the next one", async () => {
+    const { tab, sister } = await pending();
+    world.before = loseAnswer;
+    await expect(settle(tab.client.secondStep(CODE), 5_000)).rejects.toMatchObject({ code: "NETWORK_ERROR" });
+    expect([status(tab), status(sister)]).toEqual(["signedOut", "signedOut"]);
+    world.before = () => {};
+    await settle(tab.client.secondStep(CODE));
+    const before = id(tab);
+    world.before = loseAnswer;
+    await expect(settle(tab.client.secondStep({ code: "222222" }), 5_000)).rejects.toMatchObject({ code: "NETWORK_ERROR" });
+    expect([status(tab), id(tab), id(sister)]).toEqual(["signedIn", before, before]);
+  });
+
+  test("an answer that is lost with its cookies is an error, and leaves this browser signed out", async () => {
+    const { tab, sister } = await done();
+    world.after = loseAnswer;
+    world.before = (path) => void (world.lost = isCode(path));
+    await expect(settle(tab.client.secondStep({ code: "222222" }), 5_000)).rejects.toMatchObject({ code: "NETWORK_ERROR" });
+    expect([status(tab), status(sister)]).toEqual(["signedOut", "signedOut"]);
+  });
+
+  test("without a network at all the client finds the session once there is one", async () => {
+    const { tab, sister } = await pending();
+    world.after = (path) => {
+      if (isCode(path)) tab.online = false;
+      loseAnswer(path);
+    };
+    await expect(settle(tab.client.secondStep(CODE), 15_000)).rejects.toMatchObject({ code: "NETWORK_ERROR" });
+    expect(status(tab)).toBe("signedOut");
+    tab.online = true;
+    tab.say("online");
+    await pass(MINUTE);
+    expect([status(tab), status(sister), id(sister)]).toEqual(["signedIn", "signedIn", id(tab)]);
+  });
+
+  test("on a server nothing is kept", async () => {
+    const client = createCountersign({ baseURL: BASE });
+    const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response('{"twoFactorRedirect":true,"twoFactorMethods":["totp"]}'));
+    await expect(client.signIn(ANA)).rejects.toBeInstanceOf(SecondStepRequired);
+    expect([client.getSnapshot().status, fetched.mock.calls.length]).toEqual(["loading", 1]);
+    fetched.mockRestore();
   });
 });
 

@@ -108,7 +108,7 @@ export class World {
   /** The service. */
   ttl = 900;
   jar: { session: string; generation: number } | null = null;
-  live = new Map<string, { generation: number; parentUntil: number; retry: string; ticket?: string; rotatedAt?: number }>();
+  live = new Map<string, { email: string; generation: number; parentUntil: number; retry: string; ticket?: string; rotatedAt?: number }>();
   /** How long a token is kept before it may rotate again. */
   cooldown = 0;
   /** The tickets that came with refreshes, in order. */
@@ -127,7 +127,13 @@ export class World {
   hangs = false;
   /** Called before the service sees a refresh, and before its answer is heard; may throw or answer in its place. */
   before: (path: string) => Response | void = () => {};
-  after: (path: string) => void = () => {};
+  after: (path: string) => void | Promise<void> = () => {};
+  /** Who has a second factor; the codes that are good, each once; the sign-in that waits for one, as its cookie names it; what the second steps said. */
+  secured = new Set<string>();
+  codes = new Set(["111111", "222222"]);
+  recoveryCodes = new Set(["AAAA-BBBB-CCCC-DDDD"]);
+  pending: { retry: string; email: string; tries: number } | null = null;
+  said: object[] = [];
   private chance = 0;
   private granted = 0;
   private channels = new Set<{ name: string; onmessage?: (event: unknown) => void }>();
@@ -170,20 +176,26 @@ export class World {
     return channel as unknown as BroadcastChannel;
   }
 
-  private grant(session: string) {
+  private grant(session: string, email = this.live.get(session)!.email) {
     const id = `${session}.${++this.granted}`;
     const accessToken = jwt({ ...this.claims, sid: session, jti: id });
     this.tokens.set(accessToken, { session, until: this.serviceTime() + this.ttl * 1000 });
-    return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, session: { id: session, expiresAt: ENDS }, user: { id: "u", name: "Ana", email: "ana@example.com" } };
+    return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, session: { id: session, expiresAt: ENDS }, user: { id: "u", name: "Ana", email, twoFactorEnabled: this.secured.has(email) } };
   }
 
   /** A session in place of the one before. */
-  private begin(retry: string) {
+  private begin(retry: string, email: string) {
     if (this.jar) this.live.delete(this.jar.session);
     const session = `s${++this.granted}`;
-    this.live.set(session, { generation: 1, parentUntil: 0, retry });
-    this.jar = { session, generation: 1 };
+    this.live.set(session, { email, generation: 1, parentUntil: 0, retry });
+    if (!this.lost) this.jar = { session, generation: 1 };
     return { ...this.grant(session), refreshRetry: retry };
+  }
+
+  /** A session that goes on as another one. */
+  private again() {
+    const row = this.live.get(this.jar!.session);
+    return this.begin(row?.retry ?? "window", row?.email ?? "ana@example.com");
   }
 
   /** The service's clock knows nothing of the device's. */
@@ -207,7 +219,7 @@ export class World {
     const answer = await this.serve(pathname, request);
     this.answered.push(answer.status);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    this.after(pathname);
+    await this.after(pathname);
     return answer;
   }
 
@@ -217,11 +229,31 @@ export class World {
         return json(200, { keys: [] });
       case "/api/auth/change-password":
         if (!this.jar) return json(401, { code: "UNAUTHORIZED", message: "" });
-        return json(200, this.begin(this.live.get(this.jar.session)?.retry ?? "window"));
+        return json(200, this.again());
       case "/api/auth/sign-in/email": {
-        const { password, refreshRetry = "window" } = (await request.json()) as { password: string; refreshRetry?: string };
+        const { email, password, refreshRetry = "window" } = (await request.json()) as { email: string; password: string; refreshRetry?: string };
         if (password !== "right") return json(401, { code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" });
-        return json(200, this.begin(refreshRetry));
+        if (!this.secured.has(email)) return json(200, this.begin(refreshRetry, email));
+        // The session before ends, and its cookies are cleared.
+        if (this.jar) this.live.delete(this.jar.session);
+        this.jar = null;
+        this.pending = { retry: refreshRetry, email, tries: 0 };
+        return json(200, { twoFactorRedirect: true, twoFactorMethods: ["totp"] });
+      }
+      case "/api/auth/two-factor/verify-totp":
+      case "/api/auth/two-factor/verify-backup-code": {
+        const said = (await request.json()) as { code?: string };
+        this.said.push(said);
+        if (said.code === undefined) return json(400, { code: "VALIDATION_ERROR", message: "", errors: { code: ["required"] } });
+        const [codes, refusal] = path.endsWith("totp") ? [this.codes, "INVALID_CODE"] : [this.recoveryCodes, "INVALID_BACKUP_CODE"];
+        const inSession = this.jar && this.live.has(this.jar.session);
+        if (!inSession && !this.pending) return json(401, { code: "INVALID_TWO_FACTOR_COOKIE", message: "" });
+        if (!inSession && ++this.pending!.tries > 5) return json(400, { code: "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE", message: "" });
+        if (!codes.delete(said.code)) return json(401, { code: refusal, message: "" });
+        if (inSession) return json(200, this.again());
+        const { retry, email } = this.pending!;
+        this.pending = null;
+        return json(200, this.begin(retry, email));
       }
       case "/api/auth/session": {
         const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));

@@ -1,5 +1,6 @@
 // The application: a few views, guarded by who is signed in. All tabs show the same.
 import "./style.css";
+import { SecondStepRequired } from "@countersign/web";
 import { api, Refused } from "./api.js";
 import { auth, spoilNextToken } from "./auth.js";
 import { form, isEmail, isLong } from "./forms.js";
@@ -33,9 +34,24 @@ function button(text: string, work: () => Promise<unknown>): HTMLButtonElement {
 function signIn() {
   const email = { name: "email", label: "Email address", type: "email", autocomplete: "username", check: isEmail } as const;
   const password = { name: "password", label: "Password", type: "password", autocomplete: "current-password" } as const;
-  const card = form("Sign in", "Sign in", [email, password], async ({ email, password }) => void (await auth.signIn({ email: email!, password: password! })));
+  const card = form("Sign in", "Sign in", [email, password], async ({ email, password }) => {
+    await auth.signIn({ email: email!, password: password! }).catch((error: unknown) => {
+      if (!(error instanceof SecondStepRequired)) throw error;
+      go("/code");
+    });
+  });
   card.append(element("p", "New here? "));
   card.lastChild!.appendChild(element("a", "Create an account", { href: "#/sign-up" }));
+  return [card];
+}
+
+/** The second step, for users who have turned it on. A reloaded page finds the sign-in again: it waits in a cookie of the service. */
+function secondStep() {
+  const code = { name: "code", label: "Code of your authenticator app, or a recovery code", type: "text", autocomplete: "one-time-code" } as const;
+  const isOfTheApp = (code: string) => /^\d{6}$/.test(code.replaceAll(/\s/g, ""));
+  const card = form("One more step", "Continue", [code], async ({ code }) => void (await auth.secondStep(isOfTheApp(code!) ? { code: code! } : { recoveryCode: code! })));
+  card.append(element("p"));
+  card.lastChild!.appendChild(element("a", "Begin again", { href: "#/sign-in" }));
   return [card];
 }
 
@@ -81,7 +97,7 @@ async function report() {
   return [card];
 }
 
-const open: Record<string, () => HTMLElement[]> = { "/sign-in": signIn, "/sign-up": signUp };
+const open: Record<string, () => HTMLElement[]> = { "/sign-in": signIn, "/code": secondStep, "/sign-up": signUp };
 const guarded: Record<string, () => Promise<HTMLElement[]>> = { "/notes": notes, "/admin": report };
 
 /** Only the last view that was asked for is shown. */
