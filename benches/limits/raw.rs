@@ -244,6 +244,8 @@ fn claims() -> AccessClaims {
         jti: id.clone(),
         sid: id,
         auth_time: 1_795_244_107,
+        acr: Some("urn:countersign:acr:1fa".into()),
+        amr: vec!["pwd".into()],
         email: Some("ana@example.com".into()),
         email_verified: Some(true),
         name: Some("Ana".into()),

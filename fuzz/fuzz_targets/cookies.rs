@@ -8,8 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use countersign::crypto::cookie::{Purpose, sign};
-use countersign_fuzz::service::{get, post_json};
-use countersign_fuzz::{Answer, SERVICE, filled, twins};
+use countersign_fuzz::service::{PASSWORD, get, post_json};
+use countersign_fuzz::{Answer, SERVICE, filled, twins, two_step};
 use libfuzzer_sys::fuzz_target;
 use url::form_urlencoded::byte_serialize;
 
@@ -20,7 +20,7 @@ struct Signed {
     good: &'static str,
 }
 
-const SIGNED: [Signed; 6] = [
+const SIGNED: [Signed; 7] = [
     Signed {
         name: "session_token",
         purpose: Purpose::Session,
@@ -40,6 +40,11 @@ const SIGNED: [Signed; 6] = [
         name: "known_device",
         purpose: Purpose::KnownDevice,
         good: "device:$USER:0:$SESSION:0",
+    },
+    Signed {
+        name: "trust_device",
+        purpose: Purpose::RememberedDevice,
+        good: "$REMEMBERED",
     },
     Signed {
         name: "dont_remember",
@@ -98,6 +103,8 @@ fn check_twins() {
             Purpose::KnownDevice => {
                 answer.status == 200 && !answer.text().contains("type=\"password\"")
             }
+            // The sign-in asks for no code.
+            Purpose::RememberedDevice => answer.json()["token"].is_string(),
             Purpose::DontRemember | Purpose::FormToken => answer.status == 200,
             Purpose::Typed => answer.text().contains("typed@example.com"),
         };
@@ -158,6 +165,18 @@ fn run(cookie: &Signed, value: &[u8]) -> Answer {
         }
         Purpose::AdminSession => stop_acting(&line),
         Purpose::KnownDevice => SERVICE.ask(get(&LINK, &line)),
+        Purpose::RememberedDevice => {
+            let person = two_step::enrolled();
+            let body = format!(r#"{{"email":"{}","password":"{PASSWORD}"}}"#, person.email);
+            let answer = SERVICE.ask(post_json("/api/auth/sign-in/email", &line, body));
+            let is_open = answer.json()["token"].is_string();
+            assert!(
+                !is_open || value.contains(&person.id),
+                "{value} stands for the code of {}",
+                person.id
+            );
+            answer
+        }
         Purpose::DontRemember | Purpose::FormToken => {
             let answer = SERVICE.ask(get("/api/auth/session", &format!("{session}; {line}")));
             assert_eq!(answer.status, 200, "the session lives: {}", answer.text());

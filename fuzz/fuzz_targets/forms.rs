@@ -6,7 +6,7 @@
 use countersign::flows::session::form_token;
 use countersign_fuzz::placeholders::{filled_text, lives};
 use countersign_fuzz::service::post_form;
-use countersign_fuzz::{Answer, Person, SERVICE, filled, twins};
+use countersign_fuzz::{Answer, Person, SERVICE, filled, twins, two_step};
 use libfuzzer_sys::fuzz_target;
 use url::form_urlencoded::byte_serialize;
 
@@ -16,8 +16,12 @@ enum By {
     Anyone,
     User,
     Admin,
+    /// A user who signs in with a second step.
+    Enrolled,
+    /// The same user, whose sign-in waits for the second step.
+    Pending,
 }
-use By::{Admin, Anyone, User};
+use By::{Admin, Anyone, Enrolled, Pending, User};
 
 /// A page that takes a form.
 struct PageForm {
@@ -39,7 +43,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 31] = [
+const FORMS: [PageForm; 38] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -136,6 +140,48 @@ const FORMS: [PageForm; 31] = [
         User,
         "current=a+good+long+password",
         "/auth/sign-in?done=deleted",
+    ),
+    form(
+        "/auth/challenge",
+        Pending,
+        "code=$NEXT_CODE&trust=yes&redirect_to=/welcome",
+        "/welcome",
+    ),
+    form(
+        "/auth/challenge",
+        Pending,
+        "recovery=$RECOVERY_CODE&redirect_to=/welcome",
+        "/welcome",
+    ),
+    form(
+        "/auth/account/security/begin",
+        User,
+        "current=a+good+long+password",
+        "",
+    ),
+    form(
+        "/auth/account/security/confirm",
+        User,
+        "code=$FIRST_CODE",
+        "/auth/account/security?done=two_step_on",
+    ),
+    form(
+        "/auth/account/security/codes",
+        Enrolled,
+        "current=a+good+long+password",
+        "",
+    ),
+    form(
+        "/auth/account/security/prove",
+        Enrolled,
+        "code=$NEXT_CODE",
+        "/auth/account/security?done=stepped_up",
+    ),
+    form(
+        "/auth/account/security/turn-off",
+        Enrolled,
+        "current=a+good+long+password",
+        "/auth/account/security?done=two_step_off",
     ),
     form(
         "/auth/admin/users/$USER/role",
@@ -268,15 +314,19 @@ fn check_twin(page: &PageForm, answer: &Answer) {
 
 fn run(page: &PageForm, body: &[u8]) -> Answer {
     let (user, admin) = (SERVICE.user(), SERVICE.admin());
-    let no_one = Person::default();
+    let other = match page.by {
+        By::Enrolled => two_step::enrolled(),
+        By::Pending => two_step::pending(),
+        By::Anyone | By::User | By::Admin => Person::default(),
+    };
     let sender = match page.by {
-        By::Anyone => &no_one,
+        By::Anyone | By::Enrolled | By::Pending => &other,
         By::User => &user,
         By::Admin => &admin,
     };
     let path = filled_text(&SERVICE, page.path);
     let body = filled(&SERVICE, body);
-    let sent = if page.by == By::Anyone {
+    let sent = if sender.session.is_empty() {
         body.clone()
     } else {
         let session = sender.session.parse().expect("an id");
@@ -308,6 +358,10 @@ fn run(page: &PageForm, body: &[u8]) -> Answer {
     }
     if is_done {
         SERVICE.replace_user();
+    }
+    // The codes of the app are good once, recovery codes are replaced, and a session ends.
+    if matches!(page.by, By::Enrolled | By::Pending) && (is_done || answer.status == 200) {
+        two_step::replace_enrolled();
     }
     answer
 }

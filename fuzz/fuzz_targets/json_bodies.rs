@@ -5,7 +5,7 @@
 use axum::http::{HeaderValue, header};
 use countersign_fuzz::placeholders::lives;
 use countersign_fuzz::service::post_json;
-use countersign_fuzz::{Answer, SERVICE, filled, twins};
+use countersign_fuzz::{Answer, Person, SERVICE, filled, twins, two_step};
 use libfuzzer_sys::fuzz_target;
 
 /// Who sends the body.
@@ -14,8 +14,12 @@ enum By {
     Anyone,
     User,
     Admin,
+    /// A user who signs in with a second step.
+    Enrolled,
+    /// The same user, whose sign-in waits for the second step.
+    Pending,
 }
-use By::{Admin, Anyone, User};
+use By::{Admin, Anyone, Enrolled, Pending, User};
 
 /// A path that takes a body.
 struct Endpoint {
@@ -46,7 +50,7 @@ const fn changing(path: &'static str, by: By, good: &'static str) -> Endpoint {
 }
 
 /// Every path of the API that takes a body; an architecture test compares the list with the routes.
-const ENDPOINTS: [Endpoint; 36] = [
+const ENDPOINTS: [Endpoint; 45] = [
     endpoint(
         "sign-up/email",
         Anyone,
@@ -126,6 +130,39 @@ const ENDPOINTS: [Endpoint; 36] = [
         User,
         r#"{"password":"a good long password"}"#,
     ),
+    endpoint(
+        "two-factor/enable",
+        User,
+        r#"{"password":"a good long password","method":"totp","issuer":"Fuzz"}"#,
+    ),
+    // Shows the secret that the path before has made.
+    endpoint(
+        "two-factor/get-totp-uri",
+        User,
+        r#"{"password":"a good long password"}"#,
+    ),
+    endpoint(
+        "two-factor/verify-totp",
+        Pending,
+        r#"{"code":"$NEXT_CODE","trustDevice":true,"deviceToken":"x"}"#,
+    ),
+    endpoint(
+        "two-factor/verify-backup-code",
+        Pending,
+        r#"{"code":"$RECOVERY_CODE","trustDevice":false}"#,
+    ),
+    endpoint(
+        "two-factor/generate-backup-codes",
+        Enrolled,
+        r#"{"password":"a good long password"}"#,
+    ),
+    endpoint(
+        "two-factor/disable",
+        Enrolled,
+        r#"{"password":"a good long password"}"#,
+    ),
+    endpoint("two-factor/send-otp", Anyone, "{}"),
+    endpoint("two-factor/verify-otp", Anyone, r#"{"code":"123456"}"#),
     changing("revoke-session", User, r#"{"token":"$SESSION"}"#),
     changing("revoke-sessions", User, "{}"),
     endpoint("revoke-other-sessions", User, "{}"),
@@ -161,6 +198,7 @@ const ENDPOINTS: [Endpoint; 36] = [
         Admin,
         r#"{"userId":"$USER","newPassword":"another good password"}"#,
     ),
+    changing("admin/reset-factors", Admin, r#"{"userId":"$USER"}"#),
     endpoint(
         "admin/list-user-sessions",
         Admin,
@@ -188,8 +226,10 @@ const ENDPOINTS: [Endpoint; 36] = [
 ];
 
 /// Those of which no body is accepted, and the code of their refusal.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 4] = [
     ("update-session", "NO_FIELDS_TO_UPDATE"),
+    ("two-factor/send-otp", "OTP_NOT_CONFIGURED"),
+    ("two-factor/verify-otp", "OTP_NOT_CONFIGURED"),
     ("admin/stop-impersonating", "NOT_IMPERSONATING"),
 ];
 
@@ -238,8 +278,13 @@ fn run(data: &[u8]) -> Answer {
     let endpoint = twins::chosen(&ENDPOINTS, path, |endpoint| endpoint.path);
     let (_, kind) = twins::chosen(&TYPES, kind, |(name, _)| name);
     let (user, admin) = (SERVICE.user(), SERVICE.admin());
+    let other = match endpoint.by {
+        By::Enrolled => two_step::enrolled(),
+        By::Pending => two_step::pending(),
+        By::Anyone | By::User | By::Admin => Person::default(),
+    };
     let cookies = match endpoint.by {
-        By::Anyone => "",
+        By::Anyone | By::Enrolled | By::Pending => &other.cookies,
         By::User => &user.cookies,
         By::Admin => &admin.cookies,
     };
@@ -261,6 +306,10 @@ fn run(data: &[u8]) -> Answer {
     }
     if is_done && endpoint.changes {
         SERVICE.replace_user();
+    }
+    // The codes of the app are good once, recovery codes are replaced, and a session ends.
+    if is_done && matches!(endpoint.by, By::Enrolled | By::Pending) {
+        two_step::replace_enrolled();
     }
     answer
 }

@@ -29,7 +29,7 @@ const fn reader(path: &'static str, as_admin: bool, good: &'static str, status: 
 }
 
 /// Every path that is read with `GET`; an architecture test compares the list with the routes.
-const READERS: [Reader; 28] = [
+const READERS: [Reader; 30] = [
     reader(
         "/api/auth/admin/list-users",
         true,
@@ -96,6 +96,18 @@ const READERS: [Reader; 28] = [
         200,
     ),
     reader("/auth/account", false, "done=name", 200),
+    reader(
+        "/auth/account/security",
+        false,
+        "done=two_step_off&with=recovery",
+        200,
+    ),
+    reader(
+        "/auth/challenge",
+        false,
+        "with=recovery&redirect_to=/welcome",
+        303,
+    ),
     reader("/auth/admin/users", true, "q=person&offset=0", 200),
     reader("/auth/admin/users/$USER", true, "done=role", 200),
     reader("/auth/admin/keys", true, "done=rotated", 200),

@@ -9,6 +9,7 @@ pub mod placeholders;
 pub mod refresh_token;
 pub mod service;
 pub mod twins;
+pub mod two_step;
 
 pub use placeholders::filled;
 pub use service::{Answer, Person, SERVICE};

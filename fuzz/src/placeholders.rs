@@ -4,11 +4,12 @@
 use countersign::crypto::sha256;
 
 use crate::service::{PASSWORD, Service, get, post_json};
+use crate::two_step;
 
 type Value = fn(&Service) -> String;
 
 /// The words. Some of them make a request of their own, and only where they stand in the input.
-const WORDS: [(&str, Value); 16] = [
+const WORDS: [(&str, Value); 20] = [
     ("$USER", |service| service.user().id),
     ("$SESSION", |service| service.user().session),
     ("$EMAIL", |service| service.user().email),
@@ -41,6 +42,10 @@ const WORDS: [(&str, Value); 16] = [
     ("$DELETE", |service| {
         link(service, "delete-user", &service.user().email, "{}")
     }),
+    ("$FIRST_CODE", two_step::first_code),
+    ("$NEXT_CODE", two_step::next_code),
+    ("$RECOVERY_CODE", two_step::recovery_code),
+    ("$REMEMBERED", two_step::remembered),
 ];
 
 /// Returns the text with the words replaced.

@@ -111,7 +111,7 @@ impl Answer {
     }
 
     /// Returns the cookies that the answer sets, as a browser sends them back.
-    fn cookies(&self) -> String {
+    pub(crate) fn cookies(&self) -> String {
         let lines = self.headers.get_all(header::SET_COOKIE).iter();
         let pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next());
         pairs.collect::<Vec<_>>().join("; ")
@@ -298,10 +298,16 @@ impl Service {
         })
     }
 
-    fn sign_up(&self) -> Person {
+    /// Signs up a user with a new email address.
+    pub(crate) fn sign_up(&self) -> Person {
         let email = self.new_email();
         let answer = self.ask(sign_up(&email));
         assert_eq!(answer.status, 200, "{}", answer.text());
+        self.signed_in(email, &answer)
+    }
+
+    /// Returns the person whose browser got this answer with a new session.
+    pub(crate) fn signed_in(&self, email: String, answer: &Answer) -> Person {
         let cookies = answer.cookies();
         let session = self.ask(get("/api/auth/session", &cookies));
         Person {

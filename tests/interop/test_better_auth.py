@@ -1,7 +1,9 @@
-"""The npm package is the judge: its client against its own server and against ours, every scenario of `better_auth/scenarios.mjs` on both, and what
-differs stands in `better_auth/allowed.mjs` with its reason."""
+"""The npm package is the judge: its client against its own server and against ours, every scenario of `better_auth/scenarios.mjs` and
+`better_auth/two_factor.mjs` on both, and what differs stands in `better_auth/allowed.mjs` with its reason. BETTER_AUTH_SETS=two_factor,bare plays those
+sets alone."""
 
 import json
+import os
 import subprocess
 
 import httpx
@@ -13,17 +15,19 @@ WORK = ROOT / "target/interop/better_auth"
 POSTING = "mail.transport=file"
 SETS = [
     ("scenarios", [], [POSTING]),
+    ("two_factor", [], [POSTING]),
     ("verifying", ["verify"], [POSTING, "sign_up.require_email_verification=true"]),
     ("bare", ["bare"], ["mail.transport=off"]),
     ("closed", ["closed"], [POSTING, "sign_up.enabled=false"]),
     ("cached", ["cached"], [POSTING, "sessions.cookie_cache=5m"]),
 ]
+CHOSEN = [entry for entry in SETS if entry[0] in os.getenv("BETTER_AUTH_SETS", entry[0]).split(",")]
 
 
 def test_the_client_works_unmodified_and_differs_only_where_it_is_said(tmp_path):
     places, pairs = [], []
     try:
-        for name, mode, settings in SETS:
+        for name, mode, settings in CHOSEN:
             (folder := tmp_path / name).mkdir()
             (mails := folder / "mails").mkdir()
             place = Place(folder, [f"mail.dir={mails}", *settings])

@@ -121,7 +121,8 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
         &[
             ("kernel", &[]),
             ("account", &["kernel"]),
-            ("session", &["kernel"]),
+            ("login", &["kernel"]),
+            ("session", &["kernel", "login"]),
             ("key", &["kernel"]),
             ("mail", &["kernel", "account"]),
             ("token", &["kernel", "account", "key"]),
@@ -136,6 +137,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ("engine", &["error"]),
             ("session", &["error", "engine"]),
             ("account", &["error", "engine", "session"]),
+            ("login", &["error", "engine"]),
             ("key", &["error", "engine"]),
             ("queue", &["error", "engine"]),
             ("mails", &["error", "engine", "queue"]),
@@ -206,6 +208,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
                     "key",
                     "mail",
                     "session",
+                    "login",
                 ],
             ),
             (

@@ -12,6 +12,7 @@
 mod architecture;
 mod contract;
 mod documents;
+mod gate;
 mod http;
 mod imports;
 mod jobs;

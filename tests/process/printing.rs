@@ -305,6 +305,7 @@ async fn whatever_lists_something_prints_an_object_with_items_total_and_next() {
     }
     for (object, member) in [
         (&["users", "show", LONG_EMAIL][..], "email"),
+        (&["users", "factors", LONG_EMAIL], "twoFactorEnabled"),
         (&["config", "check"], "valid"),
         (&["clock", "show"], "confirmed"),
         (&["doctor"], "findings"),
@@ -467,6 +468,13 @@ async fn whatever_changes_something_prints_an_object_that_says_what_and_where() 
             true,
             "metadata",
             json!({ "a": 1 }),
+        ),
+        (
+            &["users", "reset-factors", ben, "--yes"],
+            "",
+            true,
+            "twoFactorEnabled",
+            json!(false),
         ),
         (
             &["users", "ban", ben, "--reason", "spam", "--yes"],

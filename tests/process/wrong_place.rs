@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 42] = [
+const COMMANDS: [&[&str]; 44] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -36,6 +36,8 @@ const COMMANDS: [&[&str]; 42] = [
     &["users", "unban", "ana@example.com"],
     &["users", "disable", "ana@example.com", "--yes"],
     &["users", "enable", "ana@example.com"],
+    &["users", "factors", "ana@example.com"],
+    &["users", "reset-factors", "ana@example.com", "--yes"],
     &["users", "delete", "ana@example.com", "--yes"],
     &["sessions", "list", "--user", "ana@example.com"],
     &["sessions", "revoke", "--all", "--yes"],

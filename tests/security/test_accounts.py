@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+from phone import enrolled
 from place import PASSWORD, wait_for
 from service import INVITED, NUMBERS, RESET, SIGNED_UP_AGAIN, VERIFY, VERIFY_CHANGE, Collector, at_once
 
@@ -102,6 +103,8 @@ def test_enu_07_look_alikes(service):
 @pytest.mark.parametrize("odd", [["ana@example.com"], {"x": 1}, "a@example.com,b@example.com", "a@example.com\r\nBcc: e@e.com", "a\0@example.com", "a@b@example.com", "X <a@example.com>", '"a"@example.com',
                                  "a" * 65 + "@example.com", "a@" + "b" * 250 + ".com", "", None, 5, True])
 def test_enu_08_one_address(service, odd):
+    # Mails of the tests before this one may still be on their way.
+    service.settled()
     before = len(service.mails())
     assert service.post("/sign-up/email", {"name": "x", "email": odd, "password": PASSWORD}).status_code == 400
     assert service.post("/request-password-reset", {"email": odd}).status_code == 400
@@ -189,6 +192,16 @@ def test_enu_10_beside_cookies_that_another_host_planted(secure):
         secure.choose(secure.follow(link, planted), OWNER)
         assert secure.attempt(victim).status_code == 401, "what the thief had set has ended"
         assert secure.sign_in(victim, OWNER).answer["user"]["emailVerified"] is True
+
+
+def test_enu_10_a_factor_of_who_only_reserved_an_address_keeps_no_owner_out(service):
+    thief, _ = enrolled(service, address=f"victim{next(NUMBERS)}@example.com", password=THIEF)
+    assert service.post("/reset-password", {"token": service.reset_token(thief.email), "newPassword": OWNER}).status_code == 200
+    belongs_to_the_owner(service, thief)
+    thief, _ = enrolled(service, address=f"victim{next(NUMBERS)}@example.com", password=THIEF)
+    service.post("/send-verification-email", {"email": thief.email})
+    service.choose(service.follow(service.link(thief.email, VERIFY)), OWNER)
+    belongs_to_the_owner(service, thief)
 
 
 def test_enu_11_unproven_is_not_in_and_does_not_stay(own):

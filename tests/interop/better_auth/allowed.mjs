@@ -4,12 +4,12 @@ const added = (t) => t === undefined;
 const isText = (value) => typeof value === "string" && value.length > 0;
 
 // The calls that sign in or change what the session cookie goes with, and thereby set it.
-const signsIn = /^POST \/(sign-in|sign-up)\/email$|^POST \/(change-password|update-user)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/verify-email$/;
+const signsIn = /^POST \/(sign-in|sign-up)\/email$|^POST \/(change-password|update-user)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/verify-email$|^POST \/two-factor\/(verify-totp|verify-backup-code|disable)$/;
 // The calls that answer with an access token, in a header or in the body.
 const mints = /^GET \/(get-session|token)$/;
 const token = String.raw`(headers\.set-auth-jwt|body\.token)`;
 const inToken = (path) => new RegExp(`^${token}\\.${path}$`);
-const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|list-sessions|change-password|admin\/[a-z-]+)$/;
+const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|list-sessions|change-password|two-factor\/verify-[a-z-]+|admin\/[a-z-]+)$/;
 const exactly = (text) => new RegExp(`^${text.replaceAll(/[/:.?*+()]/g, "\\$&")}$`);
 
 // Errors to which only ours gives a code: the call, the status of both, and the code.
@@ -36,6 +36,7 @@ const invalid = [
   ["POST /sign-in/email", "password", "expected a string"],
   ["POST /sign-up/email", "password", "is required"],
   ["POST /sign-up/email", "email", "Invalid email address"],
+  ["POST /two-factor/verify-totp", "code", "expected a string"],
   ["POST /update-user", "", "expected an object"],
   ["POST /delete-user", "", "expected an object"],
   ["POST /change-email", "newEmail", "Invalid email address"],
@@ -58,7 +59,19 @@ const challenged = [
   ["GET /admin/list-users", "UNAUTHORIZED"], ["GET /list-accounts", "UNAUTHORIZED"], ["GET /list-sessions", "UNAUTHORIZED"], ["GET /token", "UNAUTHORIZED"],
   ["GET /verify-email", "INVALID_TOKEN"], ["POST /change-email", "UNAUTHORIZED"], ["POST /change-password", "UNAUTHORIZED"], ["POST /delete-user", "UNAUTHORIZED"],
   ["POST /revoke-session", "UNAUTHORIZED"], ["POST /sign-in/email", "INVALID_EMAIL_OR_PASSWORD"],
+  ["POST /two-factor/enable", "UNAUTHORIZED"], ["POST /two-factor/disable", "UNAUTHORIZED"], ["POST /two-factor/generate-backup-codes", "UNAUTHORIZED"], ["POST /two-factor/get-totp-uri", "UNAUTHORIZED"],
+  ["POST /two-factor/verify-totp", "INVALID_CODE"], ["POST /two-factor/verify-totp", "INVALID_TWO_FACTOR_COOKIE"],
+  ["POST /two-factor/verify-backup-code", "INVALID_BACKUP_CODE"], ["POST /two-factor/verify-backup-code", "INVALID_TWO_FACTOR_COOKIE"],
 ];
+// What the second factor guards on ours alone: the scenario, the call that theirs does, our status and code, and the reason.
+const guarded = [
+  ["the URI after it was confirmed", "POST /two-factor/get-totp-uri", 400, "TOTP_ALREADY_ENABLED", "a session shows the secret only to who enrols"],
+  ["a remembered device makes new backup codes", "POST /two-factor/generate-backup-codes", 403, "SESSION_NOT_FRESH", "codes that pass for the device need the device"],
+  ["a remembered device turns the second factor off", "POST /two-factor/disable", 403, "SESSION_NOT_FRESH", "the device goes with its own proof"],
+];
+// What an answer that signs in and one that refuses differ in.
+const outcomes = /^(status|body\.[a-zA-Z]+|cookies\.\d|headers\.(set-auth-token|www-authenticate))$/;
+const clientOutcomes = /^client\.\d+\.(ok|nothing|error)$/;
 
 export const allowed = [
   ...codes.map(([call, status, own, code]) => ({ call: exactly(call), status, path: /^body\.code$/, only: (t, o, _, ours) => t === undefined && o === code && ours.status === own, why: `${call}: every error has a code` })),
@@ -67,6 +80,8 @@ export const allowed = [
   ...invalid.filter(([, , says]) => !sharedTexts.includes(says)).map(([call, field, says]) => ({ call: exactly(call), status: 400, path: /^body\.message$/, only: (t, o, theirs, ours) => theirs.body.code === ours.body.code && new RegExp(`^\\[(body|query)\\.?${field}\\] `).test(o) && o.endsWith(`] ${says}`) && t.startsWith(o.split(" ")[0]), why: `${call}: the validator's own words` })),
   ...reasons.map(([call, status, own, theirs, says]) => ({ call: exactly(call), status, path: /^body\.message$/, only: (t, o, _, ours) => theirs.test(t) && (o === says || o.startsWith(`${says}: `)) && ours.status === own, why: `${call}: refused for another reason` })),
   ...challenged.map(([call, code]) => ({ call: exactly(call), path: /^headers\.www-authenticate$/, only: (t, o, _, ours) => t === null && o === 'Bearer realm="countersign"' && ours.status === 401 && ours.body?.code === code, why: `${call}: RFC 9110: a 401 carries a challenge` })),
+  ...guarded.map(([scenario, call, status, code, why]) => ({ scenario: exactly(scenario), call: exactly(call), status: 200, path: outcomes, only: (t, o, _, ours) => ours.status === status && ours.body?.code === code, why })),
+  ...guarded.map(([scenario, , status, code, why]) => ({ scenario: exactly(scenario), path: clientOutcomes, only: (t, o) => typeof t === "boolean" || (t === null && o?.status === status && o.code === code), why: `the same, as the client tells it: ${why}` })),
   { scenario: /^an origin that is not trusted$|^no origin that could be named, beside a cookie$/, call: /^POST \/sign-out$/, status: 403, path: /^body\.message$/, only: (t, o, _, ours) => /^(INVALID_ORIGIN|MISSING_OR_NULL_ORIGIN)$/.test(ours.body.code) && o.startsWith(`${t}: `), why: "on loopback the message goes on with the setting to change" },
   { call: signsIn, path: /^body\.(accessToken|tokenType|expiresIn|session|refreshRetry)$/, only: added, why: "a sign-in brings an access token at once, and says which session it has begun and how its refreshes are retried" },
   { call: users, path: /^body\.(.+\.)?(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
@@ -83,11 +98,13 @@ export const allowed = [
 
   // claims: `docs/verifiers.md`
   { call: mints, path: inToken(String.raw`header\.typ`), only: (t, o) => t === undefined && o === "at+jwt", why: "RFC 9068: an access token says what it is" },
-  { call: mints, path: inToken(String.raw`claims\.(id|image|banned|banReason|banExpires|createdAt|updatedAt|emailVerified)`), only: (t, o) => t !== undefined && o === undefined, why: "the token holds no more of the user than backends need" },
+  { call: mints, path: inToken(String.raw`claims\.(id|image|banned|banReason|banExpires|createdAt|updatedAt|emailVerified|twoFactorEnabled)`), only: (t, o) => t !== undefined && o === undefined, why: "the token holds no more of the user than backends need" },
   { call: mints, path: inToken(String.raw`claims\.email_verified`), only: (t, o, theirs, ours) => t === undefined && typeof o === "boolean", why: "OpenID Connect's name for `emailVerified`" },
   { call: mints, path: inToken(String.raw`claims\.(sid|jti)`), only: (t, o) => t === undefined && o === "<id>", why: "the session, and the token's own name" },
   { call: mints, path: inToken(String.raw`claims\.client_id`), only: (t, o) => t === undefined && o === "<base>", why: "RFC 9068: the client that the token was issued to" },
   { call: mints, path: inToken(String.raw`claims\.auth_time`), only: (t, o) => t === undefined && o === "<time>", why: "OpenID Connect: when the user signed in" },
+  { call: mints, path: inToken(String.raw`claims\.acr`), only: (t, o) => t === undefined && /^urn:countersign:acr:[12]fa$/.test(o), why: "RFC 9068: how strongly the user signed in" },
+  { call: mints, path: inToken(String.raw`claims\.amr`), only: (t, o) => t === undefined && Array.isArray(o) && o.every(isText), why: "RFC 8176: the methods by which the user signed in" },
   { call: mints, path: inToken(String.raw`claims\.(roles|permissions)`), only: (t, o) => t === undefined && Array.isArray(o), why: "what a backend decides by" },
   { scenario: /^a user acted as$/, call: mints, path: inToken(String.raw`claims\.act`), only: (t, o) => t === undefined && o.sub === "<id>", why: "RFC 8693: who acts as the user" },
 
@@ -112,9 +129,19 @@ export const allowed = [
   { scenario: /forgotten password/, call: /^POST \/sign-in\/email$/, path: /^body\.user\.emailVerified$/, only: (t, o) => t === false && o === true, why: "a reset proves the mailbox too" },
   { call: /^(GET|POST) \/verify-email$/, path: /^type$/, only: (t, o, _, ours) => t === "application/json" && o === null && ours.status === 303, why: "a redirect has no body, and so no type" },
   { scenario: /^a password changed by who has none$/, path: /^(status|body\.code|client\.\d+\.error\.(code|status))$/, only: (t, o) => [403, "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD"].includes(o), why: "an admin who acts as a user neither changes nor guesses that user's password" },
-  { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, only: (t, o) => o === null || o === true || o === undefined || /Max-Age=0/.test(o), why: "a new password ends every session" },
+  { scenario: /ends what was signed in|ends the other sessions/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, only: (t, o) => o === null || o === true || o === undefined || /Max-Age=0/.test(o), why: "a new password ends every session, and a second factor every one that has not proved it" },
   { scenario: /known address that is not revealed/, path: /^body\.user\.role$/, only: (t, o) => t === null && o === "user", why: "a known address is not told by its role (section 17, 6)" },
   { scenario: /deleted with its password where mails are sent/, call: /delete-user$/, path: /^(body\.message|cookies(\.\d)?)$/, only: (t, o) => o === "User deleted" || /Max-Age=0/.test(o), why: "the password is proof: no link is mailed" },
+
+  // the second factor
+  { scenario: /^a remembered device of another user$/, call: /^POST \/sign-in\/email$/, path: /^cookies\.\d$/, only: (t, o) => /(trust_device|session_token|session_data)=;|two_factor=…/.test(t) && (o === undefined || /(session_token|session_data)=;|two_factor=…/.test(o)), why: "the browser stays remembered for its other user" },
+  { scenario: /^a second factor of another issuer$/, call: /^POST \/two-factor\/enable$/, path: /^body\.totpURI$/, only: (t, o) => t.replaceAll("+", "%20") === o, why: "apps show the plus of a form-encoded name" },
+  { scenario: /^a code in the session that has proved the factor$/, call: /^POST \/two-factor\/verify-totp$/, status: 200, path: /^(cookies\.\d|headers\.set-auth-token)$/, only: (t, o) => t === undefined || t === null, why: "a proof of the factor in a session begins a new one in its place" },
+  { scenario: /^a sign-in in two steps that ends with the browser$/, call: /^POST \/sign-in\/email$/, path: /^cookies\.\d$/, only: (t, o) => /dont_remember|session_(token|data)=;|two_factor=…/.test(t) && (o === undefined || /session_data=;|session_token=;|two_factor=…/.test(o)), why: "the pending sign-in knows by itself that its session ends with the browser" },
+  { call: /^POST \/sign-in\/email$/, status: 200, path: /^cookies\.\d$/, only: (t, o) => /\.trust_device=…; .*Max-Age=2592000/.test(t) && o === undefined, why: "a device is remembered from its second step on, and a later sign-in does not extend that" },
+  { call: /^POST \/two-factor\/verify-totp$/, status: 200, path: /^body\.user\.twoFactorEnabled$/, only: (t, o) => t === false && o === true, why: "theirs answers the enrolment with the user and the token of before it" },
+  { scenario: /^wrong codes of two sign-ins and then the right one$/, call: /^POST \/two-factor\/verify-totp$/, status: 429, path: outcomes, only: (t, o, theirs, ours) => theirs.body.code === "ACCOUNT_TEMPORARILY_LOCKED" && ours.status === 200 && ours.body?.user?.twoFactorEnabled === true, why: "wrong codes lock no owner out" },
+  { scenario: /^wrong codes of two sign-ins and then the right one$/, path: clientOutcomes, only: (t, o) => typeof t === "boolean" || (t?.code === "ACCOUNT_TEMPORARILY_LOCKED" && o === null), why: "the same, as the client tells it" },
 
   { call: /^POST \/get-session$/, status: 405, path: /^(status|type|body|body\.[a-z]+|headers\.pragma)$/, only: (t, o, _, ours) => ours.status === 200, why: "reading the session by POST is what the client does where theirs defers its refresh; ours needs no setting for it" },
   { call: /^GET \/jwks$/, path: /^body\.keys\.\d+(\.use)?$/, only: (t, o) => t === undefined && (o === "sig" || o.use === "sig"), why: "one key in use and its successor, with `use`" },

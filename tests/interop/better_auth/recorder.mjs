@@ -85,6 +85,9 @@ const shapes = [
   [/^css_[A-Za-z0-9_-]{43}$/, "<token>"],
   [/^[A-Za-z0-9]{32}$/, "<id>"],
   [/^(css_)?[\w-]{32,43}\.[A-Za-z0-9+/]{43}=$/, "<signed>"],
+  // Theirs are ten letters and digits, ours sixteen of Crockford's alphabet: either is to be typed as it was shown.
+  [/^[A-Za-z0-9]{5}-[A-Za-z0-9]{5}$/, "<backup code>"],
+  [/^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}$/i, "<backup code>"],
   [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, "<date>"],
 ];
 
@@ -95,6 +98,8 @@ export function normal(value, key = "") {
   if (typeof value !== "string") return value;
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return normal(jwt(value), "jwt");
   if (key === "kid" || (key === "x" && /^[\w-]{43}$/.test(value))) return "<key>";
+  // Theirs are 32 bytes, ours 20; the rest of the URI is the same.
+  if (key === "totpURI") return value.replace(/\bsecret=([A-Z2-7]{32}|[A-Z2-7]{52})&/, "secret=<secret>&");
   if (key === "token" && (/^css_/.test(value) || /^[A-Za-z0-9]{32}$/.test(value) || /^[0-9a-f-]{36}$/.test(value))) return "<token>";
   return shapes.reduce((text, [shape, name]) => (shape.test(text) ? name : text), value);
 }

@@ -1,9 +1,9 @@
 // What the npm client does, one scenario a claim. `s.agent()` is a browser with a client in it, `s.note` keeps what the client made of an answer.
 import { sessionCookie } from "./allowed.mjs";
 
-const PASSWORD = "a good long password";
+export const PASSWORD = "a good long password";
 
-async function signedUp(s, name = "ana") {
+export async function signedUp(s, name = "ana") {
   const agent = s.agent();
   const email = s.email(name);
   await agent.client.signUp.email({ name, email, password: PASSWORD });

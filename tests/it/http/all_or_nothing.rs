@@ -20,7 +20,7 @@ use countersign::flows::account::{
 use countersign::flows::audit::{deliver_webhooks, record_startup};
 use countersign::flows::confirm_clock;
 use countersign::flows::key::change_keys::{KeyChange, change};
-use countersign::flows::key::{change_keys, load_keys, rewrap};
+use countersign::flows::key::{change_keys, load_keys, reseal_secrets, rewrap};
 use countersign::flows::limit::operate_limits;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::abandon_keys;
@@ -40,19 +40,22 @@ use super::admin::{id, made_admin};
 use super::impersonation::act;
 use super::mail::{only, posting, received};
 use super::reapply::{export, parsed};
-use crate::support::{Answer, TestApp, User, minutes};
+use crate::support::authenticator::Authenticator;
+use crate::support::{Answer, TestApp, User, minutes, seconds};
 
 /// Flows whose refusal is kept together with what it wrote, and what that is.
-const COMMITTED: [(&str, &str); 5] = [
+const COMMITTED: [(&str, &str); 7] = [
     ("refresh with a spent token", "the session ends"),
     ("refresh with a token from the future", "the session ends"),
     ("sign in with a wrong password", "an event"),
     ("prove a mailbox with a wrong password", "an event"),
     ("confirm with a wrong password", "an event"),
+    ("prove a factor with a wrong code", "an event, and a count"),
+    ("use a session below the policy", "the session ends"),
 ];
 
 /// Flows that are several transactions, each of which is whole by itself, and why.
-const SEVERAL: [(&str, &str); 9] = [
+const SEVERAL: [(&str, &str); 11] = [
     (
         "sign in within limits",
         "an attempt counts before the password is looked at",
@@ -64,6 +67,14 @@ const SEVERAL: [(&str, &str); 9] = [
     (
         "ask for a reset within limits",
         "a request counts before it is written",
+    ),
+    (
+        "finish a sign-in with a code",
+        "a try counts before the code is looked at",
+    ),
+    (
+        "finish a sign-in with a recovery code",
+        "a try counts before the code is looked at",
     ),
     ("deliver a request", "a mail is held while it is sent"),
     ("deliver a webhook", "a message is held while it is sent"),
@@ -541,6 +552,89 @@ async fn a_flow_of_a_session_that_fails_keeps_nothing() {
     })
     .await;
     rig.tell("sessions");
+}
+
+#[tokio::test]
+async fn a_flow_of_a_second_factor_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[
+        ("rate_limits.second_factor", "off"),
+        ("rate_limits.second_factor_account", "off"),
+    ])
+    .await;
+    let mut rig = Rig::new(&app).await;
+    let (root, ana) = (made_admin(&app, "root").await, app.user("ana").await);
+    app.db_execute("UPDATE users SET email_verified = 1")
+        .await
+        .unwrap();
+    let (file, verify) = ("account/two_factor", "/two-factor/verify-totp");
+    let password = json!({ "password": ana.password });
+    let (held, _other) = (ana.sign_in().await.session, ana.sign_in().await);
+    let (name, path) = ("make the secret of an app", "/two-factor/enable");
+    let enrolment = rig.post(file, name, path, &held, password.clone()).await;
+    let own = Authenticator::scan(&enrolment);
+    let code = json!({ "code": own.code(&app, 0) });
+    let (file, name) = ("account/two_factor_session", "turn two-step sign-in on");
+    let held = rig.post(file, name, verify, &held, code).await.str("token");
+    app.after(seconds(30));
+    let code = json!({ "code": own.code(&app, 0) });
+    let name = "prove the factor again";
+    let held = rig.post(file, name, verify, &held, code).await.str("token");
+    // With the tenth wrong code the user gets a mail.
+    app.db_execute("UPDATE totp SET failures = 9")
+        .await
+        .unwrap();
+    let (name, wrong) = (
+        "prove a factor with a wrong code",
+        json!({ "code": "000000" }),
+    );
+    rig.post("login/factor_code", name, verify, &held, wrong)
+        .await;
+    // The row says another master key than the one that the secret is sealed under.
+    app.db_execute("UPDATE totp SET master_key = 'former'")
+        .await
+        .unwrap();
+    rig.flow("key/reseal_secrets", "seal the secrets again", async || {
+        reseal_secrets::reseal_due(&app.app).await
+    })
+    .await;
+    // Signing in, with each kind of code.
+    app.after(seconds(30));
+    let form = json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" });
+    let (name, path) = ("sign in up to the second step", "/sign-in/email");
+    let pending = rig.post("login/sign_in", name, path, "", form).await;
+    let (file, name) = ("login/second_step", "finish a sign-in with a code");
+    let code = json!({ "challenge": pending.str("challenge"), "code": own.code(&app, 0), "trustDevice": true });
+    rig.post(file, name, verify, "", code).await;
+    let name = "finish a sign-in with a recovery code";
+    let code = json!({ "challenge": ana.begins().await, "code": own.codes[0] });
+    let path = "/two-factor/verify-backup-code";
+    let held = rig.post(file, name, path, "", code).await.str("token");
+    let (file, name) = ("account/two_factor", "make new recovery codes");
+    let path = "/two-factor/generate-backup-codes";
+    rig.post(file, name, path, &held, password.clone()).await;
+    let (name, path) = ("turn two-step sign-in off", "/two-factor/disable");
+    let file = "account/two_factor_session";
+    rig.post(file, name, path, &held, password).await;
+    ana.enrols().await;
+    let by = root.sign_in().await.session;
+    let (name, path) = ("reset the factors of a user", "/admin/reset-factors");
+    let body = json!({ "userId": id(&ana).await });
+    rig.post("account/reset_factors", name, path, &by, body)
+        .await;
+    // A session that another process has opened with the password alone.
+    let bob = app.user("bob").await;
+    let below = bob.sign_in().await.session;
+    app.db_execute(
+        "UPDATE users SET two_factor = 1, version = version + 1 WHERE email = 'bob@example.com'",
+    )
+    .await
+    .unwrap();
+    let (file, name) = ("session/meets_policy", "use a session below the policy");
+    rig.flow(file, name, async || {
+        app.get_as("/api/auth/session", &below).await
+    })
+    .await;
+    rig.tell("second factors");
 }
 
 #[tokio::test]

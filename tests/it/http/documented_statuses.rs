@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::admin::{id, made_admin};
 use super::mail::{only, posting, received};
+use crate::support::authenticator::Authenticator;
 use crate::support::contract::{DOCUMENT, template};
 use crate::support::{Answer, TestApp, User, minutes, seconds};
 
@@ -170,6 +171,7 @@ async fn every_documented_status_of_every_path_is_seen() {
     forgotten_passwords(&mut seen, &app, dir.path(), &ana).await;
     sessions_and_tokens(&mut seen, &app, &ana).await;
     administration(&mut seen, &app, &root, &ana).await;
+    second_factors(&mut seen, &app, &root).await;
     verifiers(&mut seen, &app).await;
     overload(&mut seen, &app).await;
     // Last, because it moves the clock by which a new connection to the database would be awaited.
@@ -455,6 +457,46 @@ async fn administration(seen: &mut Seen, app: &TestApp, root: &str, ana: &User) 
     let invited = json!({ "email": "fay@example.com", "redirectTo": "/welcome" });
     seen.see(app, 200, post("admin/invite-user", root, &invited))
         .await;
+}
+
+/// A user turns two-step sign-in on, signs in with a recovery code and turns it off; an admin resets
+/// the factors of another user.
+async fn second_factors(seen: &mut Seen, app: &TestApp, root: &str) {
+    let gil = app.user("gil").await;
+    let password = json!({ "password": gil.password });
+    let session = gil.sign_in().await.session;
+    let enable = post("two-factor/enable", Some(&session), &password);
+    let own = Authenticator::scan(&seen.see(app, 200, enable).await);
+    let shown = post("two-factor/get-totp-uri", Some(&session), &password);
+    seen.see(app, 200, shown).await;
+    let first = json!({ "code": own.code(app, 0) });
+    let first = post("two-factor/verify-totp", Some(&session), &first);
+    let session = seen.see(app, 200, first).await.str("token");
+    let renew = post(
+        "two-factor/generate-backup-codes",
+        Some(&session),
+        &password,
+    );
+    let codes = seen.see(app, 200, renew).await.body["backupCodes"].clone();
+    for path in ["two-factor/verify-totp", "two-factor/verify-backup-code"] {
+        let without_sign_in = post(path, None, &json!({ "code": "000000" }));
+        seen.see(app, 401, without_sign_in).await;
+    }
+    let second = json!({ "challenge": gil.begins().await, "code": codes[0] });
+    let second = post("two-factor/verify-backup-code", None, &second);
+    let session = seen.see(app, 200, second).await.str("token");
+    let disable = post("two-factor/disable", Some(&session), &password);
+    seen.see(app, 200, disable).await;
+    let hana = app.user("hana").await;
+    hana.enrols().await;
+    for (user, status) in [(id(&hana).await.as_str(), 200), (UNKNOWN_USER, 404)] {
+        let reset = post(
+            "admin/reset-factors",
+            Some(root),
+            &json!({ "userId": user }),
+        );
+        seen.see(app, status, reset).await;
+    }
 }
 
 async fn verifiers(seen: &mut Seen, app: &TestApp) {

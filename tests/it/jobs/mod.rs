@@ -4,5 +4,6 @@ mod clock;
 mod keys;
 mod prune;
 mod ring;
+mod secrets;
 mod slots;
 mod stored_times;

@@ -8,8 +8,12 @@ use std::collections::HashMap;
 
 use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::{Event, Kind, Requester};
-use countersign::model::kernel::id::EventId;
+use countersign::model::kernel::id::{EventId, UserId};
 use countersign::model::kernel::time::Timestamp;
+use countersign::model::login::gate::{self, Cleared, Decision, Evidence, Factors, Standing};
+use countersign::model::login::level::Level;
+use countersign::model::login::policy::{Demand, Policy, Rules};
+use countersign::model::login::proof::{Proof, Proofs};
 use countersign::store::{self, Conn, Error};
 use serde_json::Map;
 
@@ -98,8 +102,40 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
     app.app.db.write(|conn| bump(conn, false)).await.unwrap();
 }
 
+/// The clearance of a user with this `login_epoch`, by the gate itself.
+pub(super) fn cleared(user: UserId, epoch: i64, proof: Proof) -> Cleared {
+    let at = Timestamp(1);
+    let account = gate::Account {
+        user,
+        epoch,
+        standing: Standing::Good,
+        two_step: false,
+        mailbox_verified: true,
+        factors: Factors::PASSWORD,
+    };
+    let evidence = Evidence {
+        user,
+        epoch,
+        proofs: Proofs::of(Proof::Password, at),
+    };
+    let policy = Policy {
+        least: Level::One,
+        rules: Rules::empty(),
+    };
+    let decision = gate::decide(&evidence, &account, policy, Demand::default(), at);
+    let decision = if proof == Proof::Vouched {
+        gate::vouch(&decision, &account, at)
+    } else {
+        decision
+    };
+    match decision {
+        Decision::Open(cleared) => cleared,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
-async fn a_session_begins_only_under_the_hash_that_was_verified() {
+async fn a_session_begins_only_while_what_was_proven_is_unchanged() {
     use countersign::flows::account::{change_password, manage_users};
     use countersign::flows::session::open_session::{Options, PendingSession};
     use countersign::model::session::session::Delivery;
@@ -109,12 +145,8 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
     let user = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
         .await
         .unwrap();
-    let stored = async || {
-        app.db_text("SELECT password_hash FROM accounts")
-            .await
-            .unwrap()
-    };
-    let begin = async |hash: String| {
+    let stored = async || app.db_number("SELECT login_epoch FROM users").await;
+    let begin = async |epoch: i64| {
         let options = Options {
             delivery: Delivery::Body,
             remember: true,
@@ -122,11 +154,12 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         };
         let opening =
             PendingSession::prepare(&app.app, &user, options, &Requester::default()).unwrap();
+        let user = user.id;
         app.app
             .transaction(&Requester::default(), move |tx| {
                 Box::pin(async move {
-                    let proof = store::session::sessions::Proof::Password(&hash);
-                    opening.insert(tx, proof, None).await
+                    let cleared = cleared(user, epoch, Proof::Password);
+                    opening.insert(tx, &cleared, None).await
                 })
             })
             .await
@@ -134,7 +167,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
             .is_some()
     };
     let verified = stored().await;
-    assert!(begin(verified.clone()).await);
+    assert!(begin(verified).await);
     change_password::set_password(
         &app.app,
         Permitted::as_operator(),

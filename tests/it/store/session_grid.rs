@@ -13,6 +13,7 @@ use countersign::model::audit::event::Requester;
 use countersign::model::kernel::id::{SessionId, UserId};
 use countersign::model::kernel::standstill::Standstills;
 use countersign::model::kernel::time::{Timestamp, millis};
+use countersign::model::login::proof::{Proof, Proofs};
 use countersign::model::session::refresh::{
     Child, Decision, LateRetry, MAX_CLOCK_SKEW, Policy, Presented, Row as State, SuccessorHashes,
     decide,
@@ -20,7 +21,7 @@ use countersign::model::session::refresh::{
 use countersign::model::session::session::{Delivery, RevokedReason, Session};
 use countersign::model::session::ticket::{Retry, Sent, TicketHash, Tickets};
 use countersign::store::session::refresh::{ENTRY, Entry, Refreshed, Replacement, Rotation, TAG};
-use countersign::store::session::sessions::{By, New, Proof};
+use countersign::store::session::sessions::{By, New};
 use countersign::store::{self, Conn, Work};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -914,7 +915,7 @@ const SIGNING_IN: [Owner; 8] = [
     ("the end of a lifted ban", 1, 0, Some(1), None),
 ];
 
-/// What was proven: the current password, another one, one of an account of another provider, one
+/// What was proven: the current password, one before the last change, one of an account of another provider, one
 /// where the user has none, and something else than a password.
 const PROOFS: [&str; 5] = [
     "current",
@@ -967,13 +968,14 @@ async fn a_session_begins_exactly_where_its_user_may_sign_in_with_that_proof() {
             let may = known.is_some_and(|known| {
                 known.user.disabled_at.is_none() && !known.user.is_banned(Timestamp(NOW))
             });
-            let proof = match *proof {
-                1 => Proof::Password("another hash"),
-                4 => Proof::Vouched,
-                _ => Proof::Password("a hash"),
+            let (proof, epoch) = match *proof {
+                1 => (Proof::Password, 1),
+                4 => (Proof::Vouched, 0),
+                _ => (Proof::Password, 0),
             };
+            let cleared = super::cleared(new.session.user_id, epoch, proof);
             let inserted =
-                store::session::sessions::insert(conn, new, proof, MASTERS[*master]).await?;
+                store::session::sessions::insert(conn, new, &cleared, MASTERS[*master]).await?;
             let by = By::Id(new.session.id);
             let live = store::session::sessions::find_live(conn, &by, Timestamp(NOW)).await?;
             Ok((may, inserted.is_some(), live.is_some()))
@@ -1036,6 +1038,7 @@ fn begin(number: usize, point: &Point<5>, user: &str) -> New {
             user_id: user,
             delivery: Delivery::Cookie,
             remember: true,
+            proofs: Proofs::of(Proof::Password, at),
             auth_time: at,
             created_at: at,
             updated_at: at,

@@ -69,6 +69,8 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         "sign_in_account",
         "sign_in_network",
         "sign_in_success",
+        "second_factor",
+        "second_factor_account",
         "sign_up",
         "mail_address",
         "mail_network",

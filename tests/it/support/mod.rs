@@ -3,6 +3,7 @@
 
 pub mod actors;
 pub mod app;
+pub mod authenticator;
 pub mod contract;
 pub mod cookies;
 pub mod db;

@@ -1,0 +1,352 @@
+//! The property of the second step: a thief who has the password and the mailbox of a user, but not
+//! the device, reaches no session of that user by any route. The routes are read from the router, the
+//! requests are drawn at random by a seed.
+
+use std::path::Path;
+
+use countersign::random::{SeededRandom, bytes};
+use serde_json::{Map, Value, json};
+
+use super::admin::id;
+use super::mail::{posting, received};
+use super::matrix::routes;
+use crate::support::authenticator::Authenticator;
+use crate::support::{Answer, Browser, DEVICE_COOKIE, SESSION_COOKIE, TestApp, User};
+
+/// How many requests a thief sends in one walk.
+const STEPS: usize = 6;
+
+/// How many walks a run takes; `WALKS` asks for more.
+const WALKS: usize = 500;
+
+/// What the thief has learned, to be sent again.
+struct Knowledge {
+    random: SeededRandom,
+    email: String,
+    passwords: Vec<String>,
+    user: String,
+    codes: Vec<String>,
+    /// Every long text of an answer or a mail, with the name of its member.
+    tokens: Vec<(String, String)>,
+}
+
+impl Knowledge {
+    fn below(&self, end: usize) -> usize {
+        let drawn = u64::from_le_bytes(bytes(&self.random));
+        usize::try_from(drawn % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn one_of<'a>(&self, all: &'a [String]) -> &'a str {
+        if all.is_empty() {
+            "none"
+        } else {
+            &all[self.below(all.len())]
+        }
+    }
+
+    /// The value of a field, by its name.
+    fn value(&self, field: &str) -> Value {
+        match field {
+            "email" | "newEmail" => self.email.clone().into(),
+            "password" | "currentPassword" | "newPassword" | "new_password" | "repeat" => {
+                self.one_of(&self.passwords).into()
+            }
+            "code" | "otp" | "recovery" => self.one_of(&self.codes).into(),
+            "userId" => self.user.clone().into(),
+            "name" => "Ana".into(),
+            "callbackURL" | "redirectTo" | "redirect_to" => "/welcome".into(),
+            "tokenDelivery" => ["body", "cookie"][self.below(2)].into(),
+            "grant_type" => "refresh_token".into(),
+            "trustDevice" | "rememberMe" | "revokeOtherSessions" => true.into(),
+            _ => self.token(field).into(),
+        }
+    }
+
+    /// A token: mostly one that came under this name.
+    fn token(&self, name: &str) -> String {
+        let of_name = self.below(4) > 0;
+        let fitting = self
+            .tokens
+            .iter()
+            .filter(|(came, _)| !of_name || came == name);
+        let fitting: Vec<String> = fitting.map(|(_, token)| token.clone()).collect();
+        self.one_of(&fitting).to_owned()
+    }
+
+    /// Whether a request has this field. A token that the thief has not is mostly left out: it would
+    /// stand in the way of a cookie.
+    fn sends(&self, field: &str) -> bool {
+        let is_token = ["challenge", "token", "refreshToken", "refresh_token"].contains(&field);
+        if is_token && !self.tokens.iter().any(|(name, _)| name == field) {
+            self.below(8) == 0
+        } else {
+            self.below(8) > 0
+        }
+    }
+
+    /// Keeps every long text of an answer, which may be a token.
+    fn learn(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::String(text) if text.len() >= 20 => {
+                self.tokens.push((name.to_owned(), text.clone()));
+            }
+            Value::Array(all) => all.iter().for_each(|value| self.learn(name, value)),
+            Value::Object(all) => all.iter().for_each(|(name, value)| self.learn(name, value)),
+            _ => {}
+        }
+        if self.tokens.len() > 40 {
+            self.tokens.drain(..20);
+        }
+    }
+}
+
+/// Every field that a route of a sign-in or of an account reads.
+const FIELDS: [&str; 21] = [
+    "email",
+    "password",
+    "currentPassword",
+    "newPassword",
+    "new_password",
+    "repeat",
+    "code",
+    "recovery",
+    "challenge",
+    "token",
+    "refreshToken",
+    "refresh_token",
+    "deviceToken",
+    "trustedDeviceToken",
+    "trustDevice",
+    "tokenDelivery",
+    "rememberMe",
+    "callbackURL",
+    "redirect_to",
+    "grant_type",
+    "userId",
+];
+
+/// Routes at which a sign-in goes on are drawn more often than others.
+fn weighted() -> Vec<String> {
+    let all = routes();
+    assert!(all.len() > 100, "{} routes", all.len());
+    let near = |route: &String| {
+        [
+            "sign-in",
+            "sign-up",
+            "two-factor",
+            "challenge",
+            "reset-password",
+            "verify",
+            "refresh",
+            "token",
+            "forgot",
+            "change-password",
+        ]
+        .iter()
+        .any(|word| route.contains(word))
+    };
+    let mut weighted = all.clone();
+    for _ in 0..12 {
+        weighted.extend(all.iter().filter(|route| near(route)).cloned());
+    }
+    weighted
+}
+
+/// A text as one part of a path.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+async fn request(browser: &Browser, knows: &Knowledge, route: &str) -> Answer {
+    let (method, path) = route.split_once(' ').unwrap();
+    let is_page = path == "/" || path.starts_with("/auth");
+    let path = if is_page {
+        path.to_owned()
+    } else {
+        format!("/api/auth{path}")
+    };
+    let path = path
+        .replace("{token}", &encoded(&knows.token("token")))
+        .replace("{id}", &knows.user)
+        .replace("{kid}", "none")
+        .replace("{name}", "all");
+    let mut fields = Map::new();
+    for field in FIELDS {
+        if knows.sends(field) {
+            fields.insert(field.to_owned(), knows.value(field));
+        }
+    }
+    let texts: Vec<(String, String)> = fields
+        .iter()
+        .map(|(name, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned);
+            (name.clone(), text)
+        })
+        .collect();
+    let pairs: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    if method == "GET" {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(
+                pairs
+                    .iter()
+                    .filter(|(name, _)| ["token", "code"].contains(name)),
+            )
+            .finish();
+        browser.get(&format!("{path}?{query}")).await
+    } else if is_page || path.contains("oauth2") || knows.below(10) == 0 {
+        browser.form(&path, &pairs).await
+    } else {
+        browser.post(&path, &Value::Object(fields)).await
+    }
+}
+
+/// The number of sessions of this user that ever began.
+async fn sessions(app: &TestApp, user: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) FROM sessions WHERE user_id = '{user}'");
+    app.db_number(&sql).await
+}
+
+struct Walk<'w> {
+    app: &'w TestApp,
+    dir: &'w Path,
+    ana: &'w User,
+    own: &'w Authenticator,
+    /// Whether the walker has the device, as its owner.
+    has_device: bool,
+}
+
+impl Walk<'_> {
+    /// Takes one walk; returns whether it reached a session.
+    async fn take(&self, seed: u64, drawn: &[String]) -> (bool, String) {
+        let (app, user) = (self.app, id(self.ana).await);
+        let mut codes = vec![
+            "000000".to_owned(),
+            self.own.code(app, -30),
+            "AAAA-BBBB-CCCC-DDDD".into(),
+        ];
+        if self.has_device {
+            codes = vec![self.own.code(app, 0), self.own.codes[0].clone()];
+        }
+        let mut knows = Knowledge {
+            random: SeededRandom::new(seed),
+            email: self.ana.email.clone(),
+            passwords: vec![self.ana.password.clone()],
+            user: user.clone(),
+            codes,
+            tokens: Vec::new(),
+        };
+        let browser = Browser::new(app);
+        let before = sessions(app, &user).await;
+        let mut steps = Vec::new();
+        for _ in 0..STEPS {
+            // Half of the requests are a natural next one: a sign-in, or the second step of one.
+            let next = if browser.cookie("better-auth.two_factor").is_some() {
+                ["POST /two-factor/verify", "POST /auth/challenge"]
+            } else {
+                ["POST /sign-in", "POST /auth/sign-in"]
+            };
+            let natural: Vec<&String> = drawn
+                .iter()
+                .filter(|route| next.iter().any(|start| route.starts_with(start)))
+                .collect();
+            let route = if knows.below(2) == 0 {
+                natural[knows.below(natural.len())]
+            } else {
+                &drawn[knows.below(drawn.len())]
+            };
+            let answer = request(&browser, &knows, route).await;
+            assert!(
+                answer.status.as_u16() < 500 || answer.status.as_u16() == 503,
+                "{route}: {}",
+                answer.text
+            );
+            steps.push(format!("{route} {}", answer.status.as_u16()));
+            knows.learn("", &answer.body);
+            // The mails of the user are read by the thief.
+            if ["reset", "email", "forgot", "sign-up", "delete"]
+                .iter()
+                .any(|word| route.contains(word))
+            {
+                for mail in received(app, self.dir).await {
+                    if mail.text.contains("token=") || mail.text.contains("/reset-password/") {
+                        knows.tokens.push(("token".into(), mail.token()));
+                    }
+                }
+            }
+        }
+        (
+            sessions(app, &user).await > before,
+            format!("seed {seed}: {steps:#?}"),
+        )
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session() {
+    let (app, dir) = posting(&[("rate_limits.enabled", "false")]).await;
+    let ana = super::mail::verified(&app, dir.path(), "ana").await;
+    let own = ana.enrols().await;
+    app.after(crate::support::minutes(30));
+    let drawn = weighted();
+    let walks = std::env::var("WALKS").map_or(WALKS, |text| text.parse().unwrap());
+    let thief = Walk {
+        app: &app,
+        dir: dir.path(),
+        ana: &ana,
+        own: &own,
+        has_device: false,
+    };
+    for seed in 0..walks {
+        let (reached, told) = thief.take(u64::try_from(seed).unwrap(), &drawn).await;
+        assert!(!reached, "{told}");
+    }
+    // The factor is still there, and asked for.
+    assert_eq!(
+        app.db_number("SELECT two_factor FROM users WHERE email LIKE 'ana%'")
+            .await,
+        1
+    );
+    assert_eq!(
+        app.db_number("SELECT COUNT(*) FROM totp WHERE confirmed_at IS NOT NULL")
+            .await,
+        1
+    );
+    // The same walker with the device does reach one: the walk goes where sessions begin.
+    let owner = Walk {
+        has_device: true,
+        ..thief
+    };
+    let mut reached = 0;
+    for seed in 0..walks {
+        app.after(crate::support::seconds(30));
+        let (opened, _) = owner.take(u64::try_from(seed).unwrap(), &drawn).await;
+        reached += usize::from(opened);
+    }
+    assert!(
+        reached >= walks / 20,
+        "only {reached} of {walks} walks of the owner reached a session"
+    );
+    println!(
+        "{walks} walks of {STEPS} requests over {} routes; with the device {reached} of {walks} reached a session",
+        routes().len()
+    );
+}
+
+#[tokio::test]
+async fn a_walk_learns_what_it_needs_and_a_browser_keeps_it() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    ana.enrols().await;
+    let browser = Browser::new(&app);
+    let body = json!({ "email": ana.email, "password": ana.password });
+    browser.post("/api/auth/sign-in/email", &body).await.ok();
+    assert!(browser.cookie("better-auth.two_factor").is_some());
+    for name in [SESSION_COOKIE, DEVICE_COOKIE] {
+        assert!(browser.cookie(name).is_none(), "{name}");
+    }
+}
