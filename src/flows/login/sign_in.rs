@@ -1,6 +1,6 @@
-//! Signs in with an email address and a password, up to the second step if the gate asks for one. An unknown email address costs as much as a wrong
-//! password and gets the same answer; what is wrong with an account is only revealed to a caller
-//! who knows its password.
+//! Signs in with an email address and a password, up to the second step if the gate asks for one. An
+//! unknown email address costs as much as a wrong password and gets the same answer; what is wrong
+//! with an account is only revealed to a caller who knows its password.
 
 use std::time::Duration;
 

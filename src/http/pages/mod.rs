@@ -7,6 +7,7 @@ pub(super) mod ask;
 mod assets;
 mod console;
 mod device;
+mod durations;
 pub(super) mod failures;
 pub(in crate::http) mod form;
 pub(in crate::http) mod login;

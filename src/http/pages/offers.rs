@@ -1,6 +1,6 @@
 //! What the settings let a page offer, for the templates.
 
-use super::console::pieces::duration;
+use super::durations::duration;
 use super::page::Page;
 use crate::model::kernel::numbers::CATEGORIES;
 

@@ -1,6 +1,8 @@
 //! The second step of a sign-in by an authenticator app or a recovery code: what opens a session, what
 //! does not, and what each change of the factors ends.
 
+use std::path::Path;
+
 use countersign::flows::account::{administer_users, manage_users};
 use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use super::admin::{ask, id, made_admin};
 use super::impersonation::act;
 use crate::support::{
-    Answer, Browser, REFRESH_COOKIE, SESSION_COOKIE, TestApp, claims, minutes, seconds,
+    Answer, Browser, REFRESH_COOKIE, SESSION_COOKIE, TestApp, User, claims, minutes, seconds,
 };
 
 const VERIFY: &str = "/api/auth/two-factor/verify-totp";
@@ -23,6 +25,17 @@ const WRONG: &str = "000000";
 async fn sign_in(browser: &Browser, email: &str, password: &str) -> Answer {
     let body = json!({ "email": email, "password": password });
     browser.post("/api/auth/sign-in/email", &body).await
+}
+
+/// Sets a password by the link of a mail.
+async fn resets(user: &User, dir: &Path, password: &str) -> Answer {
+    let (app, email) = (&user.app, json!({ "email": user.email }));
+    app.post("/api/auth/request-password-reset", &email)
+        .await
+        .ok();
+    let token = super::mail::only(app, dir).await.token();
+    let new = json!({ "newPassword": password, "token": token });
+    app.post("/api/auth/reset-password", &new).await.ok()
 }
 
 fn is_pending(answer: &Answer) -> bool {
@@ -934,18 +947,12 @@ async fn a_mailbox_takes_no_factor_that_was_enrolled_after_its_proof() {
         app.db_execute("UPDATE users SET email_verified = 0, version = version + 1")
             .await
             .unwrap();
-        let email = json!({ "email": user.email });
-        app.post("/api/auth/request-password-reset", &email)
-            .await
-            .ok();
-        let token = super::mail::only(&app, dir.path()).await.token();
-        let new = json!({ "newPassword": "another good password", "token": token });
-        app.post("/api/auth/reset-password", &new).await.ok();
+        resets(&user, dir.path(), "another good password").await;
         super::mail::received(&app, dir.path()).await;
         let answer = user.try_sign_in("another good password").await.ok();
         assert_eq!(is_pending(&answer), is_proven, "{name}");
-        let resets = app.db_count_events("factor.reset").await;
-        assert_eq!(resets, i64::from(!is_proven), "{name}");
+        let ended = app.db_count_events("factor.reset").await;
+        assert_eq!(ended, i64::from(!is_proven), "{name}");
         if is_proven {
             user.tries(&answer.str("challenge"), &own.code(&app, 0))
                 .await
@@ -991,13 +998,7 @@ async fn a_device_that_a_mail_made_known_is_no_known_one_at_the_second_step() {
     app.db_execute("UPDATE totp SET failures = 100")
         .await
         .unwrap();
-    let email = json!({ "email": ana.email });
-    app.post("/api/auth/request-password-reset", &email)
-        .await
-        .ok();
-    let token = super::mail::only(&app, dir.path()).await.token();
-    let new = json!({ "newPassword": ana.password, "token": token });
-    let reset = app.post("/api/auth/reset-password", &new).await.ok();
+    let reset = resets(&ana, dir.path(), &ana.password).await;
     let challenge = ana.begins().await;
     let body = json!({ "challenge": challenge, "code": own.code(&app, 0), "deviceToken": reset.str("deviceToken") });
     app.post(VERIFY, &body).await.refused(401, "INVALID_CODE");

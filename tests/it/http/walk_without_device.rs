@@ -338,7 +338,7 @@ async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session()
 }
 
 #[tokio::test]
-async fn a_walk_learns_what_it_needs_and_a_browser_keeps_it() {
+async fn a_walk_goes_on_with_the_cookie_of_a_pending_sign_in_and_with_none_of_a_session() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     ana.enrols().await;

@@ -1,7 +1,7 @@
 //! Errors of HTTP. `codes` maps each to a stable code and a message (an interface, listed in
-//! `docs/errors.md`), `statuses` to a status; `render` makes the response. An error travels as a response extension;
-//! `edge` writes the body `{code, message, errors?, requestId?}`, adds the request id and logs the
-//! cause once.
+//! `docs/errors.md`), `statuses` to a status; `render` makes the response. An error travels as a
+//! response extension; `edge` writes the body `{code, message, errors?, requestId?}`, adds the
+//! request id and logs the cause once.
 
 mod codes;
 mod render;

@@ -3,7 +3,7 @@
 pub(in crate::http::pages) mod acting;
 pub(in crate::http::pages) mod audit;
 pub(in crate::http::pages) mod keys;
-pub(in crate::http::pages) mod pieces;
+mod pieces;
 pub(in crate::http::pages) mod revoke_key;
 mod timeline;
 pub(in crate::http::pages) mod user;

@@ -1,11 +1,9 @@
 //! Sentences of the catalogue whose values are more than text: links to users, times, numbers. A
 //! template writes each piece escaped.
 
-use std::time::Duration;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::http::pages::page::{Page, moment};
+use crate::http::pages::page::moment;
 use crate::model::kernel::time::Timestamp;
 
 /// One part of a sentence.
@@ -72,21 +70,6 @@ pub(super) fn segment(text: &str) -> String {
 /// Returns the path of a user's page.
 pub(super) fn user_path(id: &str) -> String {
     format!("/auth/admin/users/{}", segment(id))
-}
-
-/// Returns a length of time in words, in the largest unit of which it has at least two; the last
-/// unit is rounded up.
-pub(in crate::http::pages) fn duration(page: &Page, length: Duration) -> String {
-    let seconds = length.as_secs() + u64::from(length.subsec_nanos() > 0);
-    let (key, unit) = [
-        ("duration.days", 86_400),
-        ("duration.hours", 3_600),
-        ("duration.minutes", 60),
-    ]
-    .into_iter()
-    .find(|(_, unit)| seconds >= 2 * unit)
-    .unwrap_or(("duration.seconds", 1));
-    page.words.counted(key, seconds.div_ceil(unit))
 }
 
 #[cfg(test)]

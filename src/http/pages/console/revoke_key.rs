@@ -15,9 +15,10 @@ use crate::flows::key::foresee_revocation::foresee;
 use crate::flows::permit::to;
 use crate::model::key::key::State as KeyState;
 
-use super::pieces::{Piece, duration, pieces, segment};
+use super::pieces::{Piece, pieces, segment};
 use crate::http::edge::error::{Error, Source};
 use crate::http::edge::limits::MAX_FILTER;
+use crate::http::pages::durations::duration;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::{SignedForm, SignedIn, see_other};
