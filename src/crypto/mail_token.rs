@@ -13,30 +13,58 @@ use super::{decode, encode};
 const ID: usize = 16;
 const LENGTH: usize = 1 + ID + 32;
 
+/// What a link is for, as a part of its HMAC: a link is refused at every other place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A link whose row is in `mail_tokens`.
+    Link(Purpose),
+    /// A sign-in, whose row is in `login_codes`.
+    SignIn,
+}
+
+impl Use {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Link(purpose) => purpose.as_str(),
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+impl From<Purpose> for Use {
+    fn from(purpose: Purpose) -> Self {
+        Self::Link(purpose)
+    }
+}
+
 /// Returns the token of a link as text, under the current master key.
-pub fn make(id: EventId, purpose: Purpose, masters: &MasterKeys) -> Zeroizing<String> {
+pub fn make(id: EventId, purpose: impl Into<Use>, masters: &MasterKeys) -> Zeroizing<String> {
     let master = masters.current();
     let mut bytes = Zeroizing::new(vec![master.version]);
     bytes.extend_from_slice(id.as_bytes());
-    let mac = mac(&master.key, &bytes, purpose).finalize().into_bytes();
+    let mac = mac(&master.key, &bytes, purpose.into())
+        .finalize()
+        .into_bytes();
     bytes.extend_from_slice(&mac);
     Zeroizing::new(encode(&bytes))
 }
 
 /// Returns the id of the row that the token belongs to, if it was made for this purpose.
-pub fn open(text: &str, purpose: Purpose, masters: &MasterKeys) -> Option<EventId> {
+pub fn open(text: &str, purpose: impl Into<Use>, masters: &MasterKeys) -> Option<EventId> {
     let bytes = Zeroizing::new(decode(text)?);
     if bytes.len() != LENGTH {
         return None;
     }
     let (head, tag) = bytes.split_at(1 + ID);
     let master = masters.version(head[0])?;
-    mac(&master.key, head, purpose).verify_slice(tag).ok()?;
+    mac(&master.key, head, purpose.into())
+        .verify_slice(tag)
+        .ok()?;
     let id: [u8; ID] = head[1..].try_into().ok()?;
     Some(EventId(uuid::Uuid::from_bytes(id)))
 }
 
-fn mac(key: &MasterKey, head: &[u8], purpose: Purpose) -> hmac::Hmac<sha2::Sha256> {
+fn mac(key: &MasterKey, head: &[u8], purpose: Use) -> hmac::Hmac<sha2::Sha256> {
     key.mail_mac()
         .chain_update(head)
         .chain_update(purpose.as_str())

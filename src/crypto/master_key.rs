@@ -1,6 +1,5 @@
-//! The master key: 32 bytes that are kept outside the database and from which every other secret
-//! key is derived by HKDF-SHA256 under a label of its own. Owns the key file and its rules. The
-//! table `key_ring` in the database says which loaded key is current.
+//! The master key: 32 bytes outside the database, from which HKDF-SHA256 derives every other secret key.
+//! Owns the key file and its rules. The table `key_ring` says which loaded key is current.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -71,6 +70,7 @@ const LATE: &[u8] = b"countersign/refresh/late/v1";
 const MAIL: &[u8] = b"countersign/mail/token/v1";
 const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
 const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
+const CODE: &[u8] = b"countersign/code/v1";
 const TOTP: &[u8] = b"countersign/totp/v1";
 const ID: &[u8] = b"countersign/master-key/id/v1";
 
@@ -90,6 +90,7 @@ pub struct MasterKey {
     pub(super) presenters: [u8; 32],
     presenter_tag: [u8; 32],
     pub(super) totp: [u8; 32],
+    pub(super) code: [u8; 32],
 }
 
 impl MasterKey {
@@ -115,6 +116,7 @@ impl MasterKey {
             presenters: derive(PRESENTERS),
             presenter_tag: derive(PRESENTER_TAG),
             totp: derive(TOTP),
+            code: derive(CODE),
         }
     }
 
@@ -223,7 +225,7 @@ impl MasterKey {
     }
 }
 
-fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+pub(super) fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

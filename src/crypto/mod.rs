@@ -8,6 +8,7 @@ pub mod breached;
 pub mod challenge;
 pub mod cookie;
 mod cookie_purpose;
+pub mod email_code;
 mod hash_slots;
 pub mod import;
 pub mod jwk;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::model::account::email::Email;
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::model::login::email_code::CodePurpose;
 
 /// The name that a mail client gives in `EHLO` (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +189,8 @@ pub struct MailToken {
 pub enum Template {
     /// A mail with a link for this purpose.
     Link(Purpose),
+    /// A mail with a code for this purpose, and perhaps a link beside it.
+    Code(CodePurpose),
     /// The password was changed or reset.
     PasswordChanged,
     /// The email address was changed; sent to the old one.
@@ -231,13 +234,15 @@ impl Template {
     /// Returns every template of a mail.
     pub fn all() -> impl Iterator<Item = Self> {
         let links = Purpose::ALL.into_iter().map(Self::Link);
-        links.chain(Self::NOTICES)
+        let codes = CodePurpose::ALL.into_iter().map(Self::Code);
+        links.chain(codes).chain(Self::NOTICES)
     }
 
     /// Returns the stored text, which is also the name of the template's files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Link(purpose) => purpose.as_str(),
+            Self::Code(purpose) => purpose.as_str(),
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
@@ -268,7 +273,7 @@ pub struct Mail {
     pub template: Template,
     /// The recipient. `None` if no mail is sent, although the row has to look as if one were.
     pub recipient: Option<Email>,
-    /// The link's token. `None` while the mail is an unresolved request: the account behind the
+    /// The row of the link or of the code. `None` while the mail is an unresolved request: the account behind the
     /// email address is looked up when the mail is sent, so that the response time reveals nothing.
     pub token: Option<EventId>,
     /// Further values for the template; contains no secret.

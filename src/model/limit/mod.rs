@@ -3,4 +3,5 @@
 pub mod block;
 pub mod network;
 pub mod rate;
+mod rule;
 pub mod share;

@@ -6,6 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use super::rule::Rule;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::refresh::MAX_CLOCK_SKEW;
 
@@ -46,104 +47,6 @@ impl FromStr for Quota {
             Ok(Self { count, period })
         } else {
             Err(InvalidQuota)
-        }
-    }
-}
-
-/// What is limited. The name is part of keys and of the header `RateLimit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// Failed passwords of an account from one network.
-    SignIn,
-    /// Failed passwords from a device that has signed in to the account before; those of strangers
-    /// do not count here.
-    SignInDevice,
-    /// Failed passwords from all such devices together.
-    SignInDevices,
-    /// The password of a signed-in user, asked for again in one session.
-    Confirm,
-    /// Failed passwords of an account from all networks together.
-    SignInAccount,
-    /// Failed passwords from one network.
-    SignInNetwork,
-    /// Successful sign-ins of an account from one network; each opens a session.
-    SignInSuccess,
-    /// Wrong codes at the second step of an account from one network.
-    SecondFactor,
-    /// Wrong codes at the second step from a device that has signed in to the account before.
-    SecondFactorDevice,
-    /// Wrong codes at the second step of an account from all networks together.
-    SecondFactorAccount,
-    /// New accounts from one network.
-    SignUp,
-    /// Requests for mails to an email address.
-    MailAddress,
-    /// Mails of one kind to an email address, whatever caused them.
-    MailRecipient,
-    /// Requests for mails from one network.
-    MailNetwork,
-    /// Access tokens that are minted for a session.
-    Mint,
-}
-
-impl Rule {
-    /// Lists all rules, in the order of their declaration.
-    pub const ALL: [Self; 15] = [
-        Self::SignIn,
-        Self::SignInDevice,
-        Self::SignInDevices,
-        Self::Confirm,
-        Self::SignInAccount,
-        Self::SignInNetwork,
-        Self::SignInSuccess,
-        Self::SecondFactor,
-        Self::SecondFactorDevice,
-        Self::SecondFactorAccount,
-        Self::SignUp,
-        Self::MailAddress,
-        Self::MailRecipient,
-        Self::MailNetwork,
-        Self::Mint,
-    ];
-
-    /// Returns the name of the rule.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign-in",
-            Self::SignInDevice => "sign-in-device",
-            Self::SignInDevices => "sign-in-devices",
-            Self::Confirm => "confirm",
-            Self::SignInAccount => "sign-in-account",
-            Self::SignInNetwork => "sign-in-network",
-            Self::SignInSuccess => "sign-in-success",
-            Self::SecondFactor => "second-factor",
-            Self::SecondFactorDevice => "second-factor-device",
-            Self::SecondFactorAccount => "second-factor-account",
-            Self::SignUp => "sign-up",
-            Self::MailAddress => "mail-address",
-            Self::MailRecipient => "mail-recipient",
-            Self::MailNetwork => "mail-network",
-            Self::Mint => "token",
-        }
-    }
-
-    pub(super) fn grows(self) -> bool {
-        match self {
-            Self::SignIn
-            | Self::SignInDevice
-            | Self::SignInDevices
-            | Self::Confirm
-            | Self::SignInAccount
-            | Self::SecondFactor
-            | Self::SecondFactorDevice
-            | Self::SecondFactorAccount => true,
-            Self::SignInNetwork
-            | Self::SignInSuccess
-            | Self::SignUp
-            | Self::MailAddress
-            | Self::MailRecipient
-            | Self::MailNetwork
-            | Self::Mint => false,
         }
     }
 }

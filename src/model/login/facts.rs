@@ -65,6 +65,12 @@ bitflags! {
         const ENROL_TOTP = 128;
         /// Enrolling a new passkey.
         const ENROL_PASSKEY = 256;
+
+        /// What a sign-in that waits can go on with.
+        const OF_A_SIGN_IN = Self::TOTP.bits()
+            | Self::RECOVERY_CODE.bits()
+            | Self::MAILED_CODE.bits()
+            | Self::ENROL_TOTP.bits();
     }
 }
 

@@ -193,8 +193,13 @@ fn ask(fresh: &Proofs, account: &Account, policy: Policy, need: Level) -> Decisi
     let is_sure = fresh.iter().any(|(proof, _)| {
         proof.is_of_a_device() || matches!(proof, Proof::Mailbox | Proof::UpstreamWithFactors)
     });
+    let knows = fresh.contains(Proof::Password) || !account.factors.contains(Factors::PASSWORD);
     if !is_sure {
         Decision::Ask(Steps::MAILBOX)
+    } else if account.two_step && !knows {
+        // Two-step sign-in that is on without a device rests on the password and the mailbox: the
+        // mailbox alone does not replace the password by a device.
+        Decision::Ask(Steps::PASSWORD)
     } else if !policy.rules.contains(Rules::ENROLMENT) {
         Decision::Refuse(Refusal::OutOfReach)
     } else if need == Level::PhishingResistant {
@@ -213,7 +218,8 @@ fn offers(
     let has = |factor| account.factors.contains(factor);
     let lacks = |proof| !fresh.contains(proof);
     let has_passkey = fresh.contains(Proof::Passkey);
-    let mailed = policy.rules.contains(Rules::MAILED_CODE) && account.two_step;
+    let mailed =
+        policy.rules.contains(Rules::MAILED_CODE) && account.two_step && account.mailbox_verified;
     [
         (has(Factors::TOTP), Steps::TOTP, Proof::Totp),
         (

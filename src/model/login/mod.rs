@@ -1,8 +1,10 @@
 //! Signing in: what was proven, and whether that opens a session.
 
+pub mod email_code;
 mod facts;
 pub mod gate;
 pub mod level;
+pub mod policies;
 pub mod policy;
 pub mod proof;
 pub mod strength;

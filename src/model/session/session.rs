@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ticket::Retry;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::model::login::policies::Bounds;
 use crate::model::login::proof::Proofs;
 
 /// How the tokens of a session travel; fixed at sign-in.
@@ -159,6 +160,8 @@ pub struct Session {
     pub impersonated_by: Option<UserId>,
     /// How its refreshes are retried.
     pub retry: Retry,
+    /// The longest time without use, if a role of its user bounds it.
+    pub idle: Option<Duration>,
 }
 
 impl Session {
@@ -191,6 +194,20 @@ pub const IMPERSONATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
 pub const FORGETFUL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Lifetime {
+    /// Returns these lifetimes within bounds. The idle end of a session cookie is written often
+    /// enough for a short one.
+    #[must_use]
+    pub fn within(self, bounds: Bounds) -> Self {
+        let idle = bounds.idle.map_or(self.idle, |idle| idle.min(self.idle));
+        Self {
+            idle,
+            absolute: bounds
+                .absolute
+                .map_or(self.absolute, |absolute| absolute.min(self.absolute)),
+            update_age: self.update_age.min(idle / 10),
+        }
+    }
+
     /// Returns the absolute end of a session that begins at `now`.
     pub fn absolute_end(&self, now: Timestamp, remember: bool) -> Timestamp {
         now + if remember {
