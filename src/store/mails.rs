@@ -101,8 +101,9 @@ pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<b
     Ok(ended == 1)
 }
 
-/// Ends every link of a user, because the password or the email address has changed.
+/// Ends every link and code of a user, because the password or the email address has changed.
 pub async fn end_tokens(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<()> {
+    super::login::codes::end_all(conn, user, now).await?;
     on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL")
         .bind(now.0).bind(user.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())

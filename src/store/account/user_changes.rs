@@ -124,6 +124,9 @@ pub async fn change(
 /// sessions, the user's row stays, without personal data, until a background job has deleted them;
 /// no query finds it any more.
 pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
+    // They are of the email address, whether or not it has an account.
+    on!(conn, c => sqlx::query("DELETE FROM login_codes WHERE email = (SELECT email FROM users WHERE users.id = $1)")
+        .bind(id.to_string()).execute(c).await.map(|_| ()))?;
     if crate::store::session::ending_notes::has_many_rows(conn, id).await? {
         return empty(conn, id, cause).await;
     }
@@ -148,6 +151,7 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
         "DELETE FROM totp WHERE user_id = $1",
         "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM login_challenges WHERE user_id = $1",
+        "DELETE FROM login_codes WHERE user_id = $1",
     ] {
         on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     }

@@ -4,7 +4,7 @@ use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 23] = [
+pub const TABLES: [Table; 24] = [
     Table {
         name: "users",
         key: &["id"],
@@ -77,6 +77,31 @@ pub const TABLES: [Table; 23] = [
             "retry",
         ],
         numbers: &["login_epoch", "remember", "tries", "expires_at"],
+    },
+    Table {
+        name: "login_codes",
+        key: &["id"],
+        texts: &[
+            "id",
+            "purpose",
+            "email",
+            "user_id",
+            "challenge_id",
+            "binding_hash",
+            "name",
+            "user_agent",
+            "device",
+        ],
+        numbers: &[
+            "key_version",
+            "has_link",
+            "tries_of_asker",
+            "tries_of_others",
+            "created_at",
+            "expires_at",
+            "ended_at",
+            "epoch",
+        ],
     },
     Table {
         name: "mail_tokens",
@@ -233,6 +258,7 @@ pub const TABLES: [Table; 23] = [
             "proofs",
         ],
         numbers: &[
+            "idle_ttl",
             "generation",
             "rotated_at",
             "idle_expires_at",

@@ -26,6 +26,17 @@ pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     }))
 }
 
+/// Reads the row of a key without a lock.
+pub async fn find(conn: &mut Conn, key: &str) -> Result<Option<State>> {
+    let row: Option<(i64, i64, i64)> = on!(conn, c => sqlx::query_as("SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1")
+        .bind(key).fetch_optional(c).await)?;
+    Ok(row.map(|(level, free_at, expires_at)| State {
+        level,
+        free_at: Timestamp(free_at),
+        expires_at: Timestamp(expires_at),
+    }))
+}
+
 /// Stores the row of a key.
 pub async fn put(conn: &mut Conn, key: &str, state: State) -> Result<()> {
     on!(conn, c => sqlx::query(

@@ -131,6 +131,20 @@ pub async fn refund(conn: &mut Conn, id: EventId) -> Result<()> {
     Ok(())
 }
 
+/// Keeps what was proven by one more step, and begins to count its tries anew. Returns `false` if the
+/// challenge has ended, or if another step was proven meanwhile.
+pub async fn proceed(
+    conn: &mut Conn,
+    id: EventId,
+    before: &Evidence,
+    after: &Evidence,
+) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query("UPDATE login_challenges SET proofs = $1, tries = 0 WHERE id = $2 AND proofs = $3")
+        .bind(after.proofs.to_text()).bind(id.to_string()).bind(before.proofs.to_text())
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
 /// Ends a challenge; returns `false` if it had ended.
 pub async fn end(conn: &mut Conn, id: EventId) -> Result<bool> {
     let ended = on!(conn, c => sqlx::query("DELETE FROM login_challenges WHERE id = $1")

@@ -1,6 +1,8 @@
-//! Statements about sign-ins that wait for another proof, and about second factors.
+//! Statements about sign-ins that wait for another proof, codes of mails, and second factors.
 
 pub mod challenges;
+pub mod codes;
 pub mod factors;
+pub mod old_codes;
 pub mod recovery_codes;
 pub mod totp;

@@ -13,9 +13,10 @@ pub async fn replace(conn: &mut Conn, user: UserId, hashes: &[[u8; 32]]) -> Resu
     Ok(())
 }
 
-/// Uses a code up; returns `false` if the user has no such code.
+/// Uses a code up; returns `false` if the user has no such code. The codes of an app that was never
+/// confirmed stand for no device.
 pub async fn take(conn: &mut Conn, user: UserId, hash: &[u8; 32]) -> Result<bool> {
-    let taken = on!(conn, c => sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2")
+    let taken = on!(conn, c => sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2 AND EXISTS (SELECT 1 FROM totp WHERE totp.user_id = $1 AND totp.confirmed_at IS NOT NULL)")
         .bind(user.to_string()).bind(hash_text(hash)).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(taken == 1)
 }

@@ -1,6 +1,6 @@
 //! The authenticator app of a user: one row, confirmed by a first code.
 
-use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 use crate::store::{Conn, Error, Result, on};
 
@@ -15,7 +15,7 @@ pub struct Stored {
     pub failures: i64,
     /// The wrong codes inside sessions since the last right one.
     pub step_up_failures: i64,
-    /// The session in which it was made.
+    /// The session or the pending sign-in in which it was made.
     pub session: String,
     /// When it was made.
     pub made_at: Timestamp,
@@ -39,21 +39,22 @@ pub async fn find(conn: &mut Conn, user: UserId) -> Result<Option<Stored>> {
     ))
 }
 
-/// Stores a new secret that is not confirmed yet, in the place of another such one. Returns `false`
-/// if the user has a confirmed one.
+/// Stores a new secret that is not confirmed yet, in the place of another such one. `maker` is the id of
+/// the session or of the pending sign-in that makes it. Returns `false` if the user has a confirmed
+/// one.
 pub async fn begin(
     conn: &mut Conn,
     user: UserId,
     secret_jwe: &str,
     master_key: &str,
-    session: SessionId,
+    maker: &str,
     now: Timestamp,
 ) -> Result<bool> {
     let stored = on!(conn, c => sqlx::query(
         "INSERT INTO totp (user_id, secret_jwe, master_key, confirmed_at, last_step, failures, session_id, created_at) VALUES ($1, $2, $3, NULL, 0, 0, $5, $4)
          ON CONFLICT (user_id) DO UPDATE SET secret_jwe = $2, master_key = $3, last_step = 0, failures = 0, step_up_failures = 0, session_id = $5, created_at = $4
           WHERE totp.confirmed_at IS NULL")
-        .bind(user.to_string()).bind(secret_jwe).bind(master_key).bind(now.0).bind(session.to_string())
+        .bind(user.to_string()).bind(secret_jwe).bind(master_key).bind(now.0).bind(maker)
         .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(stored == 1)
 }

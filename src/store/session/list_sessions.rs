@@ -27,7 +27,7 @@ pub async fn list_live(
     now: Timestamp,
 ) -> Result<Vec<Session>> {
     const LIST: &str = concat!(
-        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry, s.proofs
+        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry, s.proofs, s.idle_ttl
            FROM sessions s WHERE ",
         live_of_user!(),
         " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",

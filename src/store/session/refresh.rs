@@ -57,7 +57,7 @@ pub struct Rotation {
 /// Row 5 of the table. Public so that the benchmark runs exactly the same statement.
 pub const ROTATE: &str = concat!(
     "UPDATE sessions
-            SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END,
+            SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 AND (idle_ttl IS NULL OR expires_at < $2 + idle_ttl) THEN expires_at WHEN $2 + idle_ttl < $3 THEN $2 + idle_ttl ELSE $3 END,
                 presenters = CASE WHEN substr(presenters, 1, 11) = CAST($11 AS TEXT) THEN presenters ELSE substr(CAST($12 AS TEXT) || COALESCE(presenters, ''), 1, 792) END,
                 ticket = CASE WHEN retry = 'ticket' THEN CAST(generation + 1 AS TEXT) || ':' || CAST($13 AS TEXT) END
           WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7
@@ -66,7 +66,7 @@ pub const ROTATE: &str = concat!(
     begun!("sessions", "$2"),
     " AND ",
     in_force!("sessions"),
-    " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by, retry, ticket, proofs,
+    " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by, retry, ticket, proofs, idle_ttl,
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id"
 );
 
@@ -103,7 +103,7 @@ pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     const FIND: &str = concat!(
         "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, CASE WHEN ",
         begun!("s", "CAST($2 AS BIGINT)"),
-        " THEN s.expires_at ELSE 0 END AS expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by, s.retry, s.ticket, s.proofs,
+        " THEN s.expires_at ELSE 0 END AS expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by, s.retry, s.ticket, s.proofs, s.idle_ttl,
                 CAST(CASE WHEN ",
         in_force!("s"),
         " THEN 0 ELSE 1 END AS BIGINT) AS is_over, s.presenters, s.ip_address, s.user_agent, s.created_at,

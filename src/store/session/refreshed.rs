@@ -1,9 +1,11 @@
 //! The row of a session as a refresh reads it: the columns that the decision depends on, and what the
 //! answer needs.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
-use super::sessions::proofs;
+use super::sessions::{idle, proofs};
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
@@ -32,6 +34,8 @@ pub struct Refreshed {
     pub remember: bool,
     /// What was proven for it, and when.
     pub proofs: Proofs,
+    /// The longest time without use, if a role of its user bounds it.
+    pub idle: Option<Duration>,
     /// When the user last proved anything; of an impersonation, when the admin did.
     pub auth_time: Timestamp,
     /// The admin who impersonates the user.
@@ -85,6 +89,7 @@ pub(super) struct Row {
     retry: String,
     ticket: Option<String>,
     proofs: Option<String>,
+    idle_ttl: Option<i64>,
     master_version: i64,
     #[sqlx(default)]
     presenters: Option<String>,
@@ -154,6 +159,7 @@ impl TryFrom<Row> for Refreshed {
                 row.auth_time,
                 row.impersonated_by.is_some(),
             )?,
+            idle: idle(row.idle_ttl)?,
             auth_time: Timestamp(row.auth_time),
             token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
             impersonated_by: row

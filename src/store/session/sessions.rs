@@ -1,9 +1,11 @@
 //! Statements about sessions, except for the refresh (`refresh`).
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
 use crate::model::kernel::id::SessionId;
-use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::time::{Timestamp, millis};
 use crate::model::key::ring_id::RingId;
 use crate::model::login::gate::Cleared;
 use crate::model::login::proof::{Proof, Proofs};
@@ -29,6 +31,7 @@ pub(super) struct Row {
     impersonated_by: Option<String>,
     retry: String,
     proofs: Option<String>,
+    idle_ttl: Option<i64>,
 }
 
 pub(super) fn corrupt(column: &'static str) -> Error {
@@ -50,6 +53,12 @@ pub(super) fn proofs(
         None if is_impersonation => Ok(Proofs::of(Proof::Vouched, Timestamp(auth_time))),
         None => Ok(Proofs::of(Proof::Password, Timestamp(auth_time))),
     }
+}
+
+/// Reads the longest time without use of a session.
+pub(super) fn idle(stored: Option<i64>) -> Result<Option<Duration>> {
+    let millis = |stored| u64::try_from(stored).map_err(|_| corrupt("idle_ttl"));
+    Ok(stored.map(millis).transpose()?.map(Duration::from_millis))
 }
 
 impl TryFrom<Row> for Session {
@@ -76,6 +85,7 @@ impl TryFrom<Row> for Session {
                 .map(|id| id.parse().map_err(|_| corrupt("impersonated_by")))
                 .transpose()?,
             retry: Retry::parse(&row.retry).ok_or_else(|| corrupt("retry"))?,
+            idle: idle(row.idle_ttl)?,
         })
     }
 }
@@ -101,13 +111,13 @@ macro_rules! insert_session {
     ($from:expr, $proof:expr, $lock:expr) => {
         concat!(
             "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch, retry, proofs)
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch, retry, proofs, idle_ttl)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
                 $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($15 AS TEXT),
                 u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
                 CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
                      ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END,
-                CAST($16 AS TEXT), CAST($18 AS TEXT)
+                CAST($16 AS TEXT), CAST($18 AS TEXT), CAST($19 AS BIGINT)
            FROM ",
             $from,
             " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
@@ -180,6 +190,7 @@ pub async fn insert(
             .bind(s.retry.as_str())
             .bind(cleared.epoch())
             .bind(cleared.proofs().to_text())
+            .bind(s.idle.map(millis))
             .fetch_all(c)
             .await
     })?;
@@ -233,7 +244,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     macro_rules! found {
         ($key:literal) => {
             concat!(
-                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry, s.proofs,
+                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry, s.proofs, s.idle_ttl,
                         s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
                    FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
                 $key,
