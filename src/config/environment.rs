@@ -74,6 +74,10 @@ pub(super) fn classify(name: &str) -> Variable {
                 platform: is_of_a_platform(name),
             }
         }
+        None if rest == "PROFILE" => Variable::Setting {
+            key: rest.to_ascii_lowercase(),
+            platform: false,
+        },
         None if APART.contains(&name) => Variable::Other,
         None => Variable::Unknown,
     }

@@ -16,6 +16,7 @@ use crate::model::mail::{Helo, InvalidHelo, Sender};
 
 use super::Secret;
 use super::reader::Reader;
+use super::units::{HOUR, MINUTE};
 
 /// `[mail]`
 #[derive(Debug, Clone)]
@@ -68,6 +69,7 @@ pub struct MailLifetimes {
     pub change: Duration,
     pub delete: Duration,
     pub invitation: Duration,
+    pub code: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -249,6 +251,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             change: r.duration("mail.change_ttl", "1h", link.clone()),
             delete: r.duration("mail.delete_ttl", "1d", link.clone()),
             invitation: r.duration("mail.invitation_ttl", "7d", link),
+            code: r.duration("mail.code_ttl", "10m", MINUTE..=HOUR),
         },
         notify_new_sign_in: r.flag("mail.notify_new_sign_in", false),
     }

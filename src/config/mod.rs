@@ -14,7 +14,9 @@ mod names;
 mod pages;
 mod passwords;
 mod paths;
+mod policies;
 mod problem;
+mod profile;
 mod reader;
 mod secret;
 pub mod secret_file;
@@ -31,6 +33,7 @@ mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -58,8 +61,9 @@ use crate::model::kernel::naming::CookiePrefix;
 use crate::model::kernel::origin::TrustedOrigins;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::key::algorithm::RsaSize;
-use crate::model::key::slots::Policies;
-use crate::model::login::policy::Policy;
+use crate::model::key::slots::Policies as KeyPolicies;
+use crate::model::login::level::Level;
+use crate::model::login::policies::Policies;
 use crate::model::session::ticket::Retry;
 use crate::model::session::{refresh, session};
 use crate::model::token::claims::{Audience, ClaimSource};
@@ -80,12 +84,14 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[two_factor]`
     pub two_factor: TwoFactor,
-    /// What a sign-in has to reach, from several sections.
-    pub sign_in_policy: Policy,
+    /// What sign-ins and sessions have to meet, from several sections.
+    pub policies: Arc<Policies>,
     /// `[passwords]`
     pub passwords: Passwords,
     /// `[sign_up]`
     pub sign_up: SignUp,
+    /// `[sign_in]`
+    pub sign_in: SignIn,
     /// `[mail]`
     pub mail: Mail,
     /// `[rate_limits]`
@@ -158,7 +164,7 @@ pub struct Database {
 pub struct Keys {
     pub dir: PathBuf,
     pub rsa_size: RsaSize,
-    pub policies: Policies,
+    pub policies: KeyPolicies,
 }
 
 /// `[tokens]`
@@ -220,6 +226,14 @@ impl SignUp {
     pub fn signs_in(&self) -> bool {
         self.auto_sign_in && !self.require_email_verification
     }
+}
+
+/// `[sign_in]`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct SignIn {
+    pub by_mail: bool,
+    pub require: Level,
 }
 
 /// `[traces]`

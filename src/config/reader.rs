@@ -17,6 +17,8 @@ pub(super) struct Reader {
     pub(super) unused_variables: Vec<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// Defaults of the profile, in place of those of the program.
+    presets: &'static [(&'static str, &'static str)],
     pub(super) effective: Vec<Effective>,
 }
 
@@ -34,6 +36,7 @@ impl Reader {
             unused_variables,
             problems,
             warnings: Vec::new(),
+            presets: &[],
             effective: Vec::new(),
         }
     }
@@ -52,6 +55,18 @@ impl Reader {
         Some((&entry.text, entry.source))
     }
 
+    /// Puts these defaults in the place of those of the program.
+    pub(super) fn preset(&mut self, presets: &'static [(&'static str, &'static str)]) {
+        self.presets = presets;
+    }
+
+    fn default_of(&self, key: &str, default: &str) -> (String, &'static str) {
+        match self.presets.iter().find(|(name, _)| *name == key) {
+            Some((_, preset)) => ((*preset).to_owned(), "profile"),
+            None => (default.to_owned(), "default"),
+        }
+    }
+
     /// Reads a setting with one value; `parse` returns what is wrong with it.
     pub(super) fn parsed<T>(
         &mut self,
@@ -60,7 +75,7 @@ impl Reader {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         let (text, source) = match self.ask(key) {
-            None => (default.to_owned(), "default"),
+            None => self.default_of(key, default),
             Some((Text::One(text), source)) => (text.clone(), source),
             Some((Text::Many(_), _)) => {
                 self.problem(

@@ -1,12 +1,15 @@
 //! Every setting with its default and bounds, and the rules between settings. Each has a line in
 //! `docs/settings.md`; a test compares the two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::model::account::domain::{Domain, DomainRules};
 use crate::model::kernel::naming;
+use crate::model::login::level::Level;
+use crate::model::login::policies::Policies;
 
 use super::keys::{keys, master_key_sources};
 use super::reader::Reader;
@@ -14,11 +17,27 @@ use super::server::{public_url, server};
 use super::sources::Sources;
 use super::tokens::tokens;
 use super::units::YEAR;
-use super::{Config, Log, LogFormat, Problem, SignUp, Traces};
-use super::{database, limits, mail, pages, passwords, sessions, two_factor, webhooks};
+use super::{Config, Log, LogFormat, Problem, SignIn, SignUp, Traces};
+use super::{
+    database, limits, mail, pages, passwords, policies, profile, sessions, two_factor, webhooks,
+};
+
+/// Reads `sign_up.require_email_verification`. Where every sign-in needs a second factor, the mailbox is
+/// verified first: a factor is not enrolled on the word of a password alone.
+fn requires_verification(r: &mut Reader, sign_in: SignIn) -> bool {
+    const KEY: &str = "sign_up.require_email_verification";
+    let is_set = r.flag(KEY, false);
+    let of_users = r.text_of("policies.user.require");
+    let is_needed = sign_in.require > Level::One || of_users.as_deref() == Some("2fa");
+    if is_needed && !is_set {
+        r.became(KEY, "true", "every new user needs a second factor");
+    }
+    is_set || is_needed
+}
 
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let mut r = Reader::gather(sources);
+    let profile = profile::read(&mut r);
     let mut warnings = Vec::new();
     let allow_insecure = r.flag("server.allow_insecure", false);
     let public_url = public_url(&mut r, allow_insecure);
@@ -28,6 +47,12 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let keys = keys(&mut r, &tokens, &audiences);
     let sessions = sessions::read(&mut r, &public_url);
     let passwords = passwords::read(&mut r, &public_url);
+    let sign_in = SignIn {
+        by_mail: r.flag("sign_in.by_mail", true),
+        require: r
+            .parsed("sign_in.require", "1fa", policies::level)
+            .unwrap_or(Level::One),
+    };
     let sign_up = SignUp {
         enabled: r.flag("sign_up.enabled", true),
         domains: DomainRules {
@@ -39,7 +64,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
             }),
         },
         auto_sign_in: r.flag("sign_up.auto_sign_in", true),
-        require_email_verification: r.flag("sign_up.require_email_verification", false),
+        require_email_verification: requires_verification(&mut r, sign_in),
         unproven_ttl: Some(r.duration("sign_up.unproven_ttl", "7d", Duration::ZERO..=YEAR))
             .filter(|ttl| !ttl.is_zero()),
     };
@@ -67,7 +92,13 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         mail.app_name.as_str(),
         "it is mail.app_name",
     );
-    let two_factor = two_factor::read(&mut r, mail.app_name.as_str());
+    let two_factor = two_factor::read(&mut r, &mail, &server.trusted_origins);
+    two_factor.tell_of_page(
+        &mut r,
+        pages.as_ref().is_some_and(|pages| pages.enabled),
+        sign_in,
+    );
+    let of_roles = policies::read(&mut r, &mail, sign_in.require);
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR))
@@ -91,7 +122,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     );
     let traces = traces(&mut r, allow_insecure);
     let roles = r.names_under("roles", naming::role);
-    let roles = roles
+    let roles: Vec<(String, Vec<String>)> = roles
         .into_iter()
         .map(|role| {
             (
@@ -100,7 +131,9 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
             )
         })
         .collect();
+    policies::tell_of_unknown_roles(&mut r, &of_roles, &roles);
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
+    profile.check(&mut r, &sessions, &passwords, sign_in, &two_factor);
     r.refuse_unknown();
     warnings.splice(0..0, std::mem::take(&mut r.warnings));
     let Some(pages) = pages.filter(|_| r.problems.is_empty()) else {
@@ -113,10 +146,14 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         keys,
         tokens,
         sessions,
-        sign_in_policy: two_factor.policy(&sign_up),
+        policies: Arc::new(Policies::new(
+            two_factor.policy(&sign_up, sign_in),
+            of_roles,
+        )),
         two_factor,
         passwords,
         sign_up,
+        sign_in,
         mail,
         rate_limits,
         webhooks,
