@@ -11,6 +11,8 @@ use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
+use crate::model::login::policy::Rules;
+use crate::model::login::proof::Proof;
 use crate::model::session::session::Session;
 
 use super::{Error, Result};
@@ -47,7 +49,12 @@ impl Authenticated {
     /// Returns whether the second factor of the user, if there is one, was proven in the session within
     /// `sessions.fresh_for`.
     pub(in crate::flows) fn has_fresh_factor(&self, app: &App) -> bool {
-        let proven = self.session.proofs.latest_of_a_device();
+        let (proofs, rules) = (&self.session.proofs, app.config.policies.general().rules);
+        // A code in a mail stands for no device that was proven, and for nothing beside the mailbox.
+        let mailed = proofs
+            .at(Proof::MailedCode)
+            .filter(|_| rules.contains(Rules::MAILED_CODE) && proofs.contains(Proof::Password));
+        let proven = proofs.latest_of_a_device().or(mailed);
         let fresh_for = app.config.sessions.fresh_for;
         !self.user.two_factor || proven.is_some_and(|at| app.now().since(at) < fresh_for)
     }

@@ -129,6 +129,18 @@ pub enum Error {
     TotpAlreadyEnabled,
     #[error("OTP is not available")]
     OtpNotConfigured,
+    #[error("OTP has expired")]
+    OtpHasExpired,
+    #[error("Sign in by email isn't enabled")]
+    EmailSignInDisabled,
+    #[error("Invalid OTP")]
+    InvalidOtp,
+    #[error("OTP expired")]
+    OtpExpired,
+    #[error("Too many attempts")]
+    TooManyCodeTries,
+    #[error("OTP is required to verify current email")]
+    OtpRequired,
     #[error("Two factor isn't enabled")]
     TwoFactorNotEnabled,
     #[error("Session expired. Re-authenticate to perform this action.")]

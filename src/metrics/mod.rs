@@ -34,6 +34,7 @@ pub struct Metrics {
     requests: By<3>,
     durations: Times,
     sign_ins: CounterFamily<1>,
+    sign_ins_by_mail: CounterFamily<1>,
     login_steps: CounterFamily<2>,
     refreshes: CounterFamily<1>,
     limited: CounterFamily<1>,
@@ -58,8 +59,23 @@ const SIGN_INS: [&str; 8] = [
     "error",
 ];
 /// The methods of a second step.
-const METHODS: [&str; 2] = ["totp", "recovery_code"];
-const STEPS: [&str; 5] = ["success", "wrong_code", "limited", "no_challenge", "error"];
+const METHODS: [&str; 3] = ["totp", "recovery_code", "email_code"];
+const SIGN_INS_BY_MAIL: [&str; 6] = [
+    "success",
+    "second_step",
+    "wrong_code",
+    "limited",
+    "shut_out",
+    "error",
+];
+const STEPS: [&str; 6] = [
+    "success",
+    "next_step",
+    "wrong_code",
+    "limited",
+    "no_challenge",
+    "error",
+];
 const REFRESHES: [&str; 14] = [
     "rotated",
     "kept",
@@ -103,6 +119,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("countersign");
         let requests = By::default();
         let sign_ins = counters("result", SIGN_INS);
+        let sign_ins_by_mail = counters("result", SIGN_INS_BY_MAIL);
         let login_steps = CounterFamily::<2>::default();
         for method in METHODS {
             for result in STEPS {
@@ -133,6 +150,11 @@ impl Metrics {
             times.clone(),
         );
         registry.register("sign_ins", "Sign-ins, by result", sign_ins.clone());
+        registry.register(
+            "sign_ins_by_mail",
+            "Sign-ins by a code or a link of a mail, by result",
+            sign_ins_by_mail.clone(),
+        );
         registry.register(
             "login_steps",
             "Second steps of sign-ins, by method and result",
@@ -177,6 +199,7 @@ impl Metrics {
             requests,
             durations: times,
             sign_ins,
+            sign_ins_by_mail,
             login_steps,
             refreshes,
             limited,
@@ -206,6 +229,13 @@ impl Metrics {
     /// Counts a sign-in, by its result.
     pub fn sign_in(&self, result: &'static str) {
         self.sign_ins.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a sign-in by a code or a link of a mail.
+    pub fn sign_in_by_mail(&self, result: &'static str) {
+        self.sign_ins_by_mail
+            .get_or_create(&[("result", result)])
+            .inc();
     }
 
     /// Counts a second step.

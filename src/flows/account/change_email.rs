@@ -31,6 +31,24 @@ use crate::flows::{Error, Result};
 /// one day, as with Better Auth.
 const FRESH: Duration = Duration::from_secs(86_400);
 
+/// Refuses a change that the settings or the session do not allow.
+pub(super) fn may_begin(app: &App, who: OwnAccount<'_, to::SetEmail>, new: &Email) -> Result<()> {
+    require_mail(app, Error::ChangeEmailDisabled)?;
+    if !app.config.sign_up.domains.admit(new) {
+        return Err(Error::EmailDomainNotAllowed);
+    }
+    // The email address is a way in: with a second factor its proof has to be young.
+    if !who.has_fresh_factor(app) {
+        return Err(Error::SessionNotFresh);
+    }
+    let is_fresh = app.now().since(who.session.auth_time) < FRESH;
+    if who.user.email_verified || is_fresh {
+        Ok(())
+    } else {
+        Err(Error::SessionNotFresh)
+    }
+}
+
 /// Starts a change of the email address.
 pub async fn request(
     app: &App,
@@ -39,14 +57,7 @@ pub async fn request(
     callback: Option<String>,
     requester: &Requester,
 ) -> Result<()> {
-    require_mail(app, Error::ChangeEmailDisabled)?;
-    if !app.config.sign_up.domains.admit(&new) {
-        return Err(Error::EmailDomainNotAllowed);
-    }
-    // The email address is a way in: with a second factor its proof has to be young.
-    if !who.has_fresh_factor(app) {
-        return Err(Error::SessionNotFresh);
-    }
+    may_begin(app, who, &new)?;
     RateLimitCheck::own_mail(app, Purpose::VerifyChange, who.user.id, requester)
         .consume(app)
         .await?;
@@ -158,7 +169,7 @@ pub async fn confirm(
 ) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
-    let tie = mailbox::weigh(app, &token, &evidence, requester).await?;
+    let tie = mailbox::weigh(app, token.user, &evidence, requester).await?;
     let tied = tie.clone();
     let work = tx!(tx => {
         store::account::user_changes::lock_account(tx.conn, token.user).await?;

@@ -1,6 +1,8 @@
 //! Changes a password: the current one is proven again, and every other session ends in the same
 //! transaction.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -9,7 +11,7 @@ use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
-use crate::model::login::policy::Policy;
+use crate::model::login::policies::Policies;
 use crate::model::login::proof::{Proof, Proofs};
 use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
@@ -81,7 +83,7 @@ pub async fn change_password(
         replaced: move_session.then_some(who.session.id),
         opening: None,
         proofs: who.session.proofs,
-        policy: app.config.sign_in_policy,
+        policies: Arc::clone(&app.config.policies),
     };
     let opened = with_current_keys(app, || async {
         let mut change = change.clone();
@@ -182,7 +184,7 @@ async fn set(
         replaced: None,
         opening: None,
         proofs: Proofs::default(),
-        policy: app.config.sign_in_policy,
+        policies: Arc::clone(&app.config.policies),
     };
     app.transaction(requester, tx!(tx => change.run(tx).await))
         .await
@@ -202,7 +204,7 @@ struct Change {
     opening: Option<PendingSession>,
     /// What was proven for the session that `opening` replaces.
     proofs: Proofs,
-    policy: Policy,
+    policies: Arc<Policies>,
 }
 
 impl Change {
@@ -257,7 +259,7 @@ impl Change {
             return Ok(None);
         };
         let proofs = self.proofs.and(Proof::Password, now);
-        let (_, cleared) = clear_in(tx, self.user, proofs, self.policy).await?;
+        let (_, cleared) = clear_in(tx, self.user, proofs, &self.policies).await?;
         let beginning = opening
             .insert(tx, &cleared, None)
             .await?

@@ -94,6 +94,7 @@ pub(super) async fn change(
         store::mails::end_tokens(tx.conn, id, now).await?;
     }
     if user.email != before.email {
+        store::login::codes::end_at(tx.conn, &before.email, now).await?;
         end(
             tx,
             Which::OfUser {

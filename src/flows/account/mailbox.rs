@@ -13,7 +13,7 @@ use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
-use crate::model::kernel::id::SessionId;
+use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::mail::{MailToken, Purpose};
 use crate::store::account::user_changes::Changes;
 use crate::store::session::sessions::By;
@@ -96,7 +96,7 @@ pub struct Proof {
 /// including those of an attacker's own account. So a session that a cookie names counts only
 /// together with the device that it was given to, whose cookie over https no other host can set. No
 /// device counts together with a live session of another user, or with a device of another user.
-async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
+pub(super) async fn tie(app: &App, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
     let devices: Vec<Device> = evidence
         .devices
         .iter()
@@ -105,13 +105,13 @@ async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User)
     // An admin who impersonates the user is not the user.
     let own = evidence
         .session
-        .filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
+        .filter(|who| who.session.user_id == user.id && who.session.impersonated_by.is_none());
     if let Some(who) = own.filter(|who| !who.by_cookie) {
         return Ok(Tie::Session(who.session.id));
     }
     let is_anothers = own.is_none() && evidence.session.is_some()
-        || devices.iter().any(|device| device.user() != token.user);
-    if is_anothers || carried::is_anothers(app, evidence.session_cookies, token.user).await? {
+        || devices.iter().any(|device| device.user() != user.id);
+    if is_anothers || carried::is_anothers(app, evidence.session_cookies, user.id).await? {
         return Ok(Tie::None);
     }
     if let Some(who) = own.filter(|who| {
@@ -127,8 +127,7 @@ async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User)
         .map_or(Tie::None, Tie::Device))
 }
 
-async fn holder(app: &App, token: &MailToken) -> Result<store::account::users::WithPassword> {
-    let id = token.user;
+async fn holder(app: &App, id: UserId) -> Result<store::account::users::WithPassword> {
     app.db
         .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
@@ -137,9 +136,9 @@ async fn holder(app: &App, token: &MailToken) -> Result<store::account::users::W
 
 /// Returns what the page of the link has to ask for. Changes nothing.
 pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> Result<Standing> {
-    let user = holder(app, token).await?.user;
+    let user = holder(app, token.user).await?.user;
     let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
-    let enough = is_proven || !matches!(tie(app, token, evidence, &user).await?, Tie::None);
+    let enough = is_proven || !matches!(tie(app, evidence, &user).await?, Tie::None);
     Ok(if enough {
         Standing::Enough
     } else {
@@ -147,18 +146,18 @@ pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> 
     })
 }
 
-/// Validates what came with the link. A password is checked under the limits of a sign-in.
+/// Validates what came with the link or the code. A password is checked under the limits of a sign-in.
 ///
 /// # Errors
 /// [`Error::InvalidPassword`] for a wrong password, [`Error::Limited`] for too many attempts.
 pub(in crate::flows) async fn weigh(
     app: &App,
-    token: &MailToken,
+    user: UserId,
     evidence: &Evidence<'_>,
     requester: &Requester,
 ) -> Result<Tie> {
-    let known = holder(app, token).await?;
-    let found = tie(app, token, evidence, &known.user).await?;
+    let known = holder(app, user).await?;
+    let found = tie(app, evidence, &known.user).await?;
     let (Tie::None, Some(typed)) = (&found, evidence.password) else {
         return Ok(found);
     };
@@ -234,6 +233,7 @@ pub(in crate::flows) async fn prove(
     match new_email {
         None => {
             store::mails::end_tokens_of(tx.conn, user.id, Purpose::VerifyChange, now).await?;
+            store::login::codes::end_changes(tx.conn, user.id, now).await?;
         }
         Some(_) => store::mails::end_tokens(tx.conn, user.id, now).await?,
     }

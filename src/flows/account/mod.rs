@@ -2,12 +2,15 @@
 
 pub mod administer_users;
 pub mod change_email;
+pub mod change_email_by_code;
 pub mod change_password;
 mod change_user;
 pub mod choose_password;
 pub mod claim_mailbox;
 pub mod delete_user;
 pub mod invite_user;
+mod mail_entry;
+pub mod mail_sign_in;
 pub mod mailbox;
 pub mod manage_users;
 pub mod require_password;

@@ -8,6 +8,7 @@ use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
+use crate::model::login::email_code::CodePurpose;
 use crate::model::mail::{MailToken, Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
@@ -17,10 +18,11 @@ use super::choose_password::consider;
 use super::claim_mailbox::{Profile, claim};
 use super::sign_up::account_id;
 use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::login::typed_code::{self, RightCode, Typed};
 use crate::flows::mail::mail_links;
 use crate::flows::mail::require_mail::require_mail;
 use crate::flows::session::end_session::end;
-use crate::flows::transaction::tx;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// Sends the link to the user with this email address, who is only looked up after the answer.
@@ -98,24 +100,99 @@ pub async fn reset(app: &App, token: &str, new: &str, requester: &Requester) -> 
         .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
         .ok_or(Error::MailTokenInvalid)?;
-    consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
+    set(app, Key::Link(token), &known.user, new, requester).await
+}
+
+/// Sets the password of a user who proves the mailbox by a code, which works once.
+///
+/// # Errors
+/// [`Error::InvalidOtp`], [`Error::OtpExpired`] and [`Error::TooManyCodeTries`]; those of a password
+/// that may not be chosen, which use nothing up; [`Error::UserNotFound`] to a reader of the mailbox who has
+/// no account any more.
+pub async fn reset_by_code(
+    app: &App,
+    typed: Typed<'_>,
+    new: &str,
+    requester: &Requester,
+) -> Result<User> {
+    let new = Password::chosen(new, app.config.passwords.length)?;
+    let right = typed_code::check(app, CodePurpose::ResetPassword, typed, requester).await?;
+    let email = typed.email.clone();
+    let known = app
+        .db
+        .read(work!(conn => store::account::users::by_email(conn, &email).await))
+        .await?
+        .ok_or(Error::UserNotFound)?;
+    if known.user.disabled_at.is_some() {
+        return Err(Error::UserDisabled);
+    }
+    set(app, Key::Code(right), &known.user, new, requester).await
+}
+
+/// What proves the mailbox of the account whose password is set.
+#[derive(Clone)]
+enum Key {
+    Link(MailToken),
+    Code(RightCode),
+}
+
+impl Key {
+    fn email(&self) -> &Email {
+        match self {
+            Self::Link(token) => &token.email,
+            Self::Code(code) => &code.row().email,
+        }
+    }
+
+    /// Returns whether the user gets a notice; one who chooses a first password gets none.
+    fn is_noticed(&self) -> bool {
+        match self {
+            Self::Link(token) => token.purpose == Purpose::ResetPassword,
+            Self::Code(_) => true,
+        }
+    }
+
+    fn refusal(&self) -> Error {
+        match self {
+            Self::Link(_) => Error::MailTokenInvalid,
+            Self::Code(_) => Error::InvalidOtp,
+        }
+    }
+
+    /// Uses it up; returns `false` if it was used before.
+    async fn take(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let now = tx.now();
+        match self {
+            Self::Link(token) => Ok(store::mails::end_token(tx.conn, token.id, now).await?),
+            Self::Code(code) => code.take(tx).await,
+        }
+    }
+}
+
+async fn set(
+    app: &App,
+    key: Key,
+    known: &User,
+    new: Password,
+    requester: &Requester,
+) -> Result<User> {
+    consider(app, &new, &[key.email().as_str(), &known.name]).await?;
     let hash = app.hasher.hash(requester, new).await?;
     let account = account_id(app);
+    let id = known.id;
     app.transaction(
         requester,
         tx!(tx => {
             let now = tx.now();
-            store::account::user_changes::lock_account(tx.conn, token.user).await?;
-            let mut user = store::account::user_changes::lock(tx.conn, token.user)
+            store::account::user_changes::lock_account(tx.conn, id).await?;
+            let mut user = store::account::user_changes::lock(tx.conn, id)
                 .await?
-                .ok_or(Error::MailTokenInvalid)?;
-            if user.email != token.email
-                || !store::mails::end_token(tx.conn, token.id, now).await?
-            {
-                return Err(Error::MailTokenInvalid);
+                .ok_or_else(|| key.refusal())?;
+            if user.email != *key.email() || !key.take(tx).await? {
+                return Err(key.refusal());
             }
             if !user.email_verified {
-                // The link also proves the mailbox: everything that was set before without a proof
+                // The mail also proves the mailbox: everything that was set before without a proof
                 // ends. The name may be a stranger's text, so the mail about this does not repeat
                 // it.
                 let claimed = claim(tx, &user, None, Profile::Kept).await?;
@@ -134,13 +211,13 @@ pub async fn reset(app: &App, token: &str, new: &str, requester: &Requester) -> 
             end(tx, all, RevokedReason::PasswordChanged).await?;
             tx.record(Kind::PasswordChanged, Some(user.id), None, Map::new())
                 .await?;
-            if token.purpose == Purpose::ResetPassword {
+            if key.is_noticed() {
                 tx.queue_notice(Template::PasswordChanged, &user, Map::new())
                     .await?;
             }
             store::account::user_changes::lock(tx.conn, user.id)
                 .await?
-                .ok_or(Error::MailTokenInvalid)
+                .ok_or_else(|| key.refusal())
         }),
     )
     .await

@@ -1,5 +1,7 @@
 //! Signs up with an email address and a password, and signs in at once if the settings say so.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -9,7 +11,7 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
-use crate::model::login::policy::Policy;
+use crate::model::login::policies::Policies;
 use crate::model::login::proof::{Proof, Proofs};
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
@@ -92,7 +94,7 @@ pub async fn sign_up(
             .map(|ttl| app.now() + ttl),
         verifies,
         callback: form.callback,
-        policy: app.config.sign_in_policy,
+        policies: Arc::clone(&app.config.policies),
     };
     let hidden = !app.config.sign_up.signs_in();
     let attempt = with_current_keys(app, || async {
@@ -163,7 +165,7 @@ struct Creation {
     /// Whether a link is sent that verifies the mailbox.
     verifies: bool,
     callback: Option<String>,
-    policy: Policy,
+    policies: Arc<Policies>,
 }
 
 impl Creation {
@@ -196,7 +198,7 @@ impl Creation {
         };
         let proofs = Proofs::of(Proof::Password, tx.now());
         let evidence = clearance::evidence(&self.user, proofs);
-        let cleared = clearance::decide_in(tx, &self.user, &evidence, self.policy).await?;
+        let cleared = clearance::decide_in(tx, &self.user, &evidence, &self.policies).await?;
         let ring = opening
             .insert(tx, &clearance::cleared(cleared)?, Some(&self.ending))
             .await?

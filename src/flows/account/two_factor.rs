@@ -8,35 +8,21 @@ use serde_json::Map;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::crypto::recovery_code;
-use crate::crypto::totp::TotpSecret;
 use crate::flows::authenticated::Authenticated;
-use crate::flows::key::inspect_keys;
+pub use crate::flows::login::enrolment::Enrolment;
+use crate::flows::login::enrolment::{self, NewSecret};
 use crate::flows::login::factor_code;
+use crate::flows::login::step_code;
 use crate::flows::permit::{OwnAccount, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::audit::event::{Kind, Requester};
-use crate::model::kernel::id::UserId;
-use crate::model::kernel::time::Timestamp;
+use crate::model::login::gate::Factors;
 use crate::model::mail::Template;
-use crate::random;
 use crate::store::login::totp::Stored;
 use crate::store::{self, work};
 
 use super::update_user::prove_password;
-
-/// An authenticator app that is to be confirmed by a first code.
-pub struct Enrolment {
-    /// The `otpauth` URI that a QR code shows.
-    pub uri: Zeroizing<String>,
-    /// The secret in base32, to be typed into an app.
-    pub secret: Zeroizing<String>,
-    /// The recovery codes, which are shown once; empty if they were shown before.
-    pub codes: Vec<Zeroizing<String>>,
-    /// When it was made, which tells it from one that was begun later.
-    pub made_at: Timestamp,
-}
 
 /// The second step of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +31,12 @@ pub struct State {
     pub is_on: bool,
     /// The recovery codes that were not used yet.
     pub codes_left: i64,
+    /// What the account can prove.
+    pub factors: Factors,
     /// Whether the session may change the second step without another code.
     pub is_fresh: bool,
+    /// Whether a code in a mail can be the second step of this user.
+    pub can_mail: bool,
 }
 
 /// How long an authenticator app can be confirmed after it was made.
@@ -58,32 +48,69 @@ pub type Own<'a> = OwnAccount<'a, to::ResetFactors>;
 /// Returns the state of the second step.
 pub async fn state(app: &App, who: &Authenticated) -> Result<State> {
     let user = who.user.id;
-    let codes_left = app
+    let (codes_left, factors) = app
         .db
-        .read(work!(conn => store::login::recovery_codes::count(conn, user).await))
+        .read(work!(conn => {
+            let codes = store::login::recovery_codes::count(conn, user).await?;
+            Ok((codes, store::login::factors::of_user(conn, user).await?))
+        }))
         .await?;
     Ok(State {
+        factors,
+        can_mail: step_code::admit(app, &who.user).is_ok(),
         is_on: who.user.two_factor,
         codes_left: if who.user.two_factor { codes_left } else { 0 },
         is_fresh: who.has_fresh_factor(app),
     })
 }
 
-/// Proves the password of the user and, if there is one, that the second factor is at hand.
+/// Proves the password of the user and, if there is one, that the second factor is at hand. A user
+/// without a password has to have signed in within `sessions.fresh_for`.
 pub(super) async fn prove(
     app: &App,
     own: Own<'_>,
-    password: &str,
+    password: Option<&str>,
     requester: &Requester,
 ) -> Result<()> {
-    prove_password(app, &own, password, requester)
-        .await?
-        .ok_or(Error::InvalidPassword)?;
+    prove_first(app, own, password, requester).await?;
     if own.has_fresh_factor(app) {
         Ok(())
     } else {
         Err(Error::SessionNotFresh)
     }
+}
+
+async fn prove_first(
+    app: &App,
+    own: Own<'_>,
+    password: Option<&str>,
+    requester: &Requester,
+) -> Result<()> {
+    let user = own.user.id;
+    let known = app
+        .db
+        .read(work!(conn => store::account::users::by_id(conn, user).await))
+        .await?
+        .ok_or(Error::Unauthorized)?;
+    if known.password_hash.is_none() {
+        // A later second step does not renew the first one.
+        let proofs = own.session.proofs.iter();
+        let first = proofs
+            .filter(|(proof, _)| proof.is_first())
+            .map(|(_, at)| at)
+            .max();
+        let fresh_for = app.config.sessions.fresh_for;
+        return if first.is_some_and(|at| app.now().since(at) < fresh_for) {
+            Ok(())
+        } else {
+            Err(Error::SessionNotFresh)
+        };
+    }
+    let password = password.ok_or(Error::InvalidPassword)?;
+    prove_password(app, &own, password, requester)
+        .await?
+        .map(|_| ())
+        .ok_or(Error::InvalidPassword)
 }
 
 /// Makes a secret and recovery codes; nothing is asked for until a first code confirms them.
@@ -93,56 +120,23 @@ pub(super) async fn prove(
 pub async fn begin(
     app: &App,
     own: Own<'_>,
-    password: &str,
+    password: Option<&str>,
     issuer: Option<&str>,
     requester: &Requester,
 ) -> Result<Enrolment> {
     prove(app, own, password, requester).await?;
     let (user, session) = (own.user.id, own.session.id);
-    let secret = TotpSecret::new(random::bytes(&*app.random));
-    let ring = inspect_keys::loaded(app)?;
-    let master = &ring.masters.current().key;
-    let (jwe, master) = (secret.seal(user, master), master.id().to_owned());
-    let (codes, hashes) = new_codes(app, user);
+    let new = NewSecret::make(app, user)?;
+    let secret = new.clone();
     let work = tx!(tx => {
         store::account::user_changes::lock(tx.conn, user)
             .await?
             .ok_or(Error::Unauthorized)?;
-        let now = tx.now();
-        if !store::login::totp::begin(tx.conn, user, &jwe, &master, session, now).await? {
-            return Err(Error::TotpAlreadyEnabled);
-        }
-        store::login::recovery_codes::replace(tx.conn, user, &hashes).await?;
-        Ok(now)
+        secret.store(tx, &session.to_string()).await
     });
     let made_at = app.transaction(requester, work).await?;
     let issuer = issuer.unwrap_or(&app.config.two_factor.issuer);
-    Ok(enrolment(&own, &secret, issuer, codes, made_at))
-}
-
-fn enrolment(
-    who: &Authenticated,
-    secret: &TotpSecret,
-    issuer: &str,
-    codes: Vec<Zeroizing<String>>,
-    made_at: Timestamp,
-) -> Enrolment {
-    Enrolment {
-        uri: secret.uri(issuer, who.user.email.as_str()),
-        secret: secret.base32(),
-        codes,
-        made_at,
-    }
-}
-
-fn new_codes(app: &App, user: UserId) -> (Vec<Zeroizing<String>>, Vec<[u8; 32]>) {
-    (0..recovery_code::COUNT)
-        .map(|_| {
-            let code = recovery_code::make(&random::bytes(&*app.random));
-            let hash = recovery_code::hash(user, &code);
-            (code, hash)
-        })
-        .unzip()
+    Ok(new.shown(issuer, own.user.email.as_str(), made_at))
 }
 
 /// Returns the authenticator app of the user, unless it waits for a confirmation that this session
@@ -165,11 +159,11 @@ pub async fn unconfirmed(app: &App, own: Own<'_>) -> Result<Option<Enrolment>> {
     };
     let secret = factor_code::open(app, user, &stored)?;
     let issuer = &app.config.two_factor.issuer;
-    Ok(Some(enrolment(
-        &own,
+    let email = own.user.email.as_str();
+    Ok(Some(enrolment::again(
         &secret,
         issuer,
-        Vec::new(),
+        email,
         stored.made_at,
     )))
 }
@@ -183,14 +177,12 @@ pub async fn unconfirmed(app: &App, own: Own<'_>) -> Result<Option<Enrolment>> {
 pub async fn uri(
     app: &App,
     own: Own<'_>,
-    password: &str,
+    password: Option<&str>,
     requester: &Requester,
 ) -> Result<Zeroizing<String>> {
     let stored = stored(app, own).await?;
     let stored = stored.ok_or(Error::TotpNotEnabled)?;
-    prove_password(app, &own, password, requester)
-        .await?
-        .ok_or(Error::InvalidPassword)?;
+    prove_first(app, own, password, requester).await?;
     if stored.confirmed_at.is_some() {
         return Err(Error::TotpAlreadyEnabled);
     }
@@ -201,12 +193,12 @@ pub async fn uri(
 /// Replaces the recovery codes; the old ones are no longer good.
 ///
 /// # Errors
-/// [`Error::TwoFactorNotEnabled`] without a second step; [`Error::SessionNotFresh`] if the second
+/// [`Error::TwoFactorNotEnabled`] without an authenticator app; [`Error::SessionNotFresh`] if the second
 /// factor was proven too long ago.
 pub async fn renew_codes(
     app: &App,
     own: Own<'_>,
-    password: &str,
+    password: Option<&str>,
     requester: &Requester,
 ) -> Result<Vec<Zeroizing<String>>> {
     if !own.user.two_factor {
@@ -214,12 +206,17 @@ pub async fn renew_codes(
     }
     prove(app, own, password, requester).await?;
     let user = own.user.id;
-    let (codes, hashes) = new_codes(app, user);
+    let (codes, hashes) = enrolment::new_codes(app, user);
     let work = tx!(tx => {
         let user = store::account::user_changes::lock(tx.conn, user)
             .await?
             .filter(|user| user.two_factor)
             .ok_or(Error::TwoFactorNotEnabled)?;
+        // They stand for a lost device: beside codes in mails alone there is none.
+        let factors = store::login::factors::of_user(tx.conn, user.id).await?;
+        if !factors.contains(Factors::TOTP) {
+            return Err(Error::TwoFactorNotEnabled);
+        }
         store::login::recovery_codes::replace(tx.conn, user.id, &hashes).await?;
         tx.record(Kind::RecoveryCodesRenewed, Some(user.id), None, Map::new())
             .await?;

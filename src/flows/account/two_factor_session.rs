@@ -2,6 +2,8 @@
 //! first code, proven again, or removed. Nothing lifts a session: a new one that ends at the same time
 //! takes its place, so that a copy of the old one gains nothing.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -9,6 +11,7 @@ use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::factor_code;
 use crate::flows::login::factor_code::{Code, Place, RightCode};
+use crate::flows::login::step_code;
 use crate::flows::session::clearance::clear_in;
 use crate::flows::session::end_session::end;
 use crate::flows::session::open_session::{Beginning, PendingSession, SessionTokens};
@@ -18,7 +21,9 @@ use crate::flows::{Error, Result};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::login::policy::Policy;
+use crate::model::login::gate::Steps;
+use crate::model::login::level::Level;
+use crate::model::login::policies::Policies;
 use crate::model::login::proof::{Proof, Proofs};
 use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
@@ -57,7 +62,8 @@ pub async fn confirm(
     Ok(done)
 }
 
-/// Proves the second factor again in a live session.
+/// Proves the second factor again in a live session. A first code that was mailed turns two-step
+/// sign-in on ([`begin_by_mail`]) and ends the other sessions.
 ///
 /// # Errors
 /// As [`confirm`]; [`Error::InvalidBackupCode`] for a wrong recovery code.
@@ -69,16 +75,20 @@ pub async fn step_up(
 ) -> Result<(User, SessionTokens)> {
     let user = own.user.id;
     if !own.user.two_factor {
-        return Err(match code {
-            Code::Totp(_) => Error::TotpNotEnabled,
-            Code::Recovery(_) => Error::BackupCodesNotEnabled,
-        });
+        match code {
+            Code::Totp(_) => return Err(Error::TotpNotEnabled),
+            Code::Recovery(_) => return Err(Error::BackupCodesNotEnabled),
+            Code::Mailed(_) => step_code::admit(app, &own.user)?,
+        }
     }
     let charges = RateLimitCheck::step_up(app, user);
     charges.consume(app).await?;
     let checked = factor_code::check(app, user, code, Place::Session).await;
     let done = match checked {
-        Ok(right) => replace(app, own, Change::SteppedUp(right), requester).await,
+        Ok(right) if own.user.two_factor => {
+            replace(app, own, Change::SteppedUp(right), requester).await
+        }
+        Ok(right) => replace(app, own, Change::TurnedOn(right), requester).await,
         Err(error) => Err(error),
     };
     match done {
@@ -93,6 +103,40 @@ pub async fn step_up(
     }
 }
 
+/// Mails a first code to a user who wants codes in mails as the second step. Two-step sign-in is on
+/// when that code is proven ([`step_up`]), so that a mailbox which gets no mail locks no user out.
+///
+/// # Errors
+/// [`Error::OtpNotConfigured`] if the settings do not offer it, [`Error::EmailNotVerified`],
+/// [`Error::SessionNotFresh`] if the session did not begin with the password, and those of a wrong
+/// password.
+pub async fn begin_by_mail(
+    app: &App,
+    own: Own<'_>,
+    password: Option<&str>,
+    requester: &Requester,
+) -> Result<()> {
+    step_code::admit(app, &own.user)?;
+    // Beside a session that the mailbox alone has opened, a code in a mail is no second factor.
+    if !own.session.proofs.contains(Proof::Password) {
+        return Err(Error::SessionNotFresh);
+    }
+    prove(app, own, password, requester).await?;
+    step_code::send_to(app, User::clone(&own.user), None, requester).await
+}
+
+/// Mails a code with which the second factor can be proven again.
+///
+/// # Errors
+/// [`Error::TwoFactorNotEnabled`] without two-step sign-in: turning it on needs the password.
+pub async fn send_code(app: &App, own: Own<'_>, requester: &Requester) -> Result<()> {
+    step_code::admit(app, &own.user)?;
+    if !own.user.two_factor {
+        return Err(Error::TwoFactorNotEnabled);
+    }
+    step_code::send_to(app, User::clone(&own.user), None, requester).await
+}
+
 /// Removes the authenticator app and the recovery codes. A new session replaces the own one; other
 /// sessions go on.
 ///
@@ -102,7 +146,7 @@ pub async fn step_up(
 pub async fn disable(
     app: &App,
     own: Own<'_>,
-    password: &str,
+    password: Option<&str>,
     requester: &Requester,
 ) -> Result<(User, SessionTokens)> {
     prove(app, own, password, requester).await?;
@@ -114,6 +158,8 @@ pub async fn disable(
 enum Change {
     /// A first code has confirmed the authenticator app.
     Enrolled { jwe: String, step: i64 },
+    /// A first mailed code has turned two-step sign-in on.
+    TurnedOn(RightCode),
     /// A code was proven again.
     SteppedUp(RightCode),
     /// The second step was turned off.
@@ -134,7 +180,7 @@ async fn replace(
             proofs: own.session.proofs,
             change: change.clone(),
             opening: PendingSession::succeed(app, &own.session, requester)?,
-            policy: app.config.sign_in_policy,
+            policies: Arc::clone(&app.config.policies),
         };
         app.transaction(requester, tx!(tx => replacement.run(tx).await))
             .await
@@ -152,7 +198,7 @@ struct Replacement {
     proofs: Proofs,
     change: Change,
     opening: PendingSession,
-    policy: Policy,
+    policies: Arc<Policies>,
 }
 
 impl Replacement {
@@ -170,14 +216,14 @@ impl Replacement {
         {
             return Err(Error::Unauthorized);
         }
-        if matches!(self.change, Change::Enrolled { .. }) {
+        if matches!(self.change, Change::Enrolled { .. } | Change::TurnedOn(_)) {
             let others = Which::OfUser {
                 user: self.user,
                 except: None,
             };
             end(tx, others, RevokedReason::FactorsChanged).await?;
         }
-        let (user, cleared) = clear_in(tx, self.user, proofs, self.policy).await?;
+        let (user, cleared) = clear_in(tx, self.user, proofs, &self.policies).await?;
         let beginning = self
             .opening
             .insert(tx, &cleared, None)
@@ -202,14 +248,27 @@ impl Replacement {
                     .await?;
                 Ok(self.proofs.and(Proof::Totp, now))
             }
+            Change::TurnedOn(right) => {
+                right.take(tx, user).await?;
+                store::login::factors::set_two_step(tx.conn, user.id, true, now).await?;
+                let how = detail([("factor", "email".into())]);
+                tx.record(Kind::FactorEnrolled, Some(user.id), Some(self.session), how)
+                    .await?;
+                tx.queue_notice(Template::FactorEnrolled, user, Map::new())
+                    .await?;
+                Ok(self.proofs.and(right.proof(Steps::MAILED_CODE), now))
+            }
             Change::SteppedUp(right) => {
                 right.take(tx, user).await?;
-                let how = detail([("proof", right.proof().as_str().into())]);
+                let how = detail([("proof", right.proof(Steps::MAILED_CODE).as_str().into())]);
                 let (kind, session) = (Kind::SessionSteppedUp, self.opening.session());
                 tx.record(kind, Some(user.id), Some(session), how).await?;
-                Ok(self.proofs.and(right.proof(), now))
+                Ok(self.proofs.and(right.proof(Steps::MAILED_CODE), now))
             }
             Change::Removed => {
+                if self.policies.of(&user.role).least > Level::One {
+                    return Err(Error::InsufficientAuthentication);
+                }
                 let had = store::login::factors::remove_all(tx.conn, user.id, now).await?;
                 if had {
                     let how = detail([("factor", "totp".into())]);

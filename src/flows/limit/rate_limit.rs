@@ -44,7 +44,7 @@ pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
 pub struct RateLimitCheck(pub(super) Vec<RuleCharge>);
 
 impl RateLimitCheck {
-    fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {
+    pub(super) fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {
         let charge = |(rule, whom): &(Rule, &[&str])| {
             app.config.rate_limits.quota(*rule).map(|quota| RuleCharge {
                 rule: *rule,
@@ -57,7 +57,13 @@ impl RateLimitCheck {
 
     /// Adds the rule for each size of the requester's network; with `whom`, for its actions on that
     /// party alone.
-    fn by_network(mut self, app: &App, rule: Rule, whom: &[&str], requester: &Requester) -> Self {
+    pub(super) fn by_network(
+        mut self,
+        app: &App,
+        rule: Rule,
+        whom: &[&str],
+        requester: &Requester,
+    ) -> Self {
         let Some(quota) = app.config.rate_limits.quota(rule) else {
             return self;
         };

@@ -58,6 +58,17 @@ impl RateLimitCheck {
         }
     }
 
+    /// Gives the charge of an attempt back that was compared with nothing.
+    pub async fn give_back(&self, app: &App) {
+        let charges = self.clone();
+        // If the database is unavailable, the count stays, and nothing else can be done.
+        drop(
+            self.count(app, tx!(tx => charges.undo(tx, refund).await))
+                .await,
+        );
+        self.forget_refusals(app);
+    }
+
     /// Handles the outcome of an attempt: only a wrong password is a failure. An attempt that could
     /// not be evaluated is refunded, and nothing else, so that overloading the service does not
     /// gain guesses.

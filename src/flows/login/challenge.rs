@@ -15,6 +15,7 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::login::gate::{Evidence, Steps};
 use crate::model::session::session::Delivery;
 use crate::random;
+use crate::store::account::users::WithPassword;
 use crate::store::login::challenges::Challenge;
 use crate::store::{self, work};
 
@@ -38,30 +39,33 @@ pub struct PendingSignIn {
 
 /// A challenge that is about to be stored.
 #[derive(Clone)]
-pub(super) struct NewChallenge {
+pub(in crate::flows) struct NewChallenge {
     token: ChallengeToken,
-    evidence: Evidence,
     options: Options,
-    steps: Steps,
     id: EventId,
 }
 
 impl NewChallenge {
-    pub(super) fn prepare(app: &App, evidence: Evidence, steps: Steps, options: Options) -> Self {
+    /// Draws the secret; writes nothing.
+    pub(in crate::flows) fn prepare(app: &App, options: Options) -> Self {
         Self {
             token: ChallengeToken::new(random::bytes(&*app.random)),
-            evidence,
             options,
-            steps,
             id: EventId::at(app.now(), random::bytes(&*app.random)),
         }
     }
 
-    pub(super) async fn insert(&self, tx: &mut Tx<'_>) -> Result<PendingSignIn> {
+    /// Inserts the row of a sign-in with these proofs, which waits for one of these steps.
+    pub(in crate::flows) async fn insert(
+        &self,
+        tx: &mut Tx<'_>,
+        evidence: Evidence,
+        steps: Steps,
+    ) -> Result<PendingSignIn> {
         let now = tx.now();
         let row = Challenge {
             id: self.id,
-            evidence: self.evidence,
+            evidence,
             delivery: self.options.delivery,
             remember: self.options.remember,
             retry: self.options.retry,
@@ -71,7 +75,7 @@ impl NewChallenge {
         Ok(PendingSignIn {
             challenge: self.token.expose(),
             delivery: row.delivery,
-            steps: self.steps,
+            steps,
             expires_at: row.expires_at,
         })
     }
@@ -97,4 +101,16 @@ pub(super) async fn find(app: &App, secrets: &[&str]) -> Result<Challenge> {
         }
     }
     Err(Error::InvalidTwoFactorCookie)
+}
+
+/// Finds the user of a pending sign-in.
+///
+/// # Errors
+/// [`Error::InvalidTwoFactorCookie`] if the account is gone.
+pub(super) async fn user_of(app: &App, evidence: &Evidence) -> Result<WithPassword> {
+    let id = evidence.user;
+    app.db
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
+        .await?
+        .ok_or(Error::InvalidTwoFactorCookie)
 }

@@ -2,7 +2,7 @@
 //! session with the mail about a new device, or the row of a sign-in that waits for its second step.
 
 use crate::model::account::user::User;
-use crate::model::login::gate::Cleared;
+use crate::model::login::gate::{Cleared, Evidence, Steps};
 use crate::store;
 
 use super::challenge::{NewChallenge, PendingSignIn};
@@ -22,8 +22,8 @@ use crate::flows::{Error, Result};
 pub(super) enum Next {
     /// A session.
     Session(PendingSession, Cleared),
-    /// The second step.
-    Challenge(NewChallenge),
+    /// One of these steps, beside these proofs.
+    Challenge(NewChallenge, Evidence, Steps),
 }
 
 #[derive(Clone)]
@@ -97,10 +97,10 @@ impl Entry {
                     learns: self.learns && !is_new,
                 }
             }
-            Next::Challenge(challenge) => {
+            Next::Challenge(challenge, evidence, steps) => {
                 // The client drops the tokens of the session that it had.
                 self.ending.run(tx).await?;
-                Entered::Pending(challenge.insert(tx).await?)
+                Entered::Pending(challenge.insert(tx, evidence, steps).await?)
             }
         };
         self.charges.reset(tx).await?;

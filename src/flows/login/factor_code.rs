@@ -1,20 +1,26 @@
 //! Codes of authenticator apps and recovery codes: whether one is right, and what a wrong one leaves
 //! behind. A right code is used up in the transaction that acts on it.
 
+use serde_json::Map;
+
 use crate::app::App;
-use crate::crypto::recovery_code;
 use crate::crypto::totp::TotpSecret;
+use crate::crypto::{email_code, recovery_code};
 use crate::flows::key::inspect_keys;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
-use crate::model::kernel::id::UserId;
+use crate::model::kernel::id::{EventId, UserId};
+use crate::model::login::email_code::{CodePurpose, TRIES_OF_ASKER};
+use crate::model::login::gate::Steps;
 use crate::model::login::proof::Proof;
 use crate::model::mail::Template;
 use crate::store::login::totp::Stored;
 use crate::store::{self, work};
+
+use super::own_code;
 
 /// After so many wrong codes behind a right password the user gets a mail.
 const TELLING: i64 = 10;
@@ -31,6 +37,8 @@ pub enum Code<'c> {
     Totp(&'c str),
     /// A recovery code.
     Recovery(&'c str),
+    /// A code that was sent to the mailbox for this step.
+    Mailed(&'c str),
 }
 
 impl Code<'_> {
@@ -39,6 +47,7 @@ impl Code<'_> {
         match self {
             Self::Totp(_) => "totp",
             Self::Recovery(_) => "recovery_code",
+            Self::Mailed(_) => "email_code",
         }
     }
 }
@@ -46,45 +55,89 @@ impl Code<'_> {
 /// Where a code is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flows) enum Place {
-    /// At the second step of a sign-in, on a device that passed it before.
-    KnownDevice,
-    /// At the second step of a sign-in, on any other device.
-    UnknownDevice,
+    /// At the second step of this pending sign-in, on a device that passed it before.
+    KnownDevice(EventId),
+    /// At the second step of this pending sign-in, on any other device.
+    UnknownDevice(EventId),
     /// In a live session.
     Session,
 }
 
+impl Place {
+    fn challenge(self) -> Option<EventId> {
+        match self {
+            Self::KnownDevice(id) | Self::UnknownDevice(id) => Some(id),
+            Self::Session => None,
+        }
+    }
+}
+
 /// A code that is right, and has to be used up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::flows) enum RightCode {
     /// The time step of a code of the authenticator app.
     Totp(i64),
     /// The hash of a recovery code; only the database can tell whether the user has it.
     Recovery([u8; 32]),
+    /// The row of a code that was sent to the mailbox.
+    Mailed(EventId),
+    /// The first code of an authenticator app that was made in this pending sign-in.
+    First {
+        /// The sealed secret of the app.
+        jwe: String,
+        /// The time step of the code.
+        step: i64,
+    },
 }
 
 impl RightCode {
-    /// Returns what the code proves.
-    pub(in crate::flows) fn proof(self) -> Proof {
+    /// Returns what the code proves in a sign-in that waits for these steps. A code in a mail proves the
+    /// mailbox where that has to be proven before anything else, and is a second step elsewhere.
+    pub(in crate::flows) fn proof(&self, asked: Steps) -> Proof {
         match self {
-            Self::Totp(_) => Proof::Totp,
+            Self::Totp(_) | Self::First { .. } => Proof::Totp,
             Self::Recovery(_) => Proof::RecoveryCode,
+            Self::Mailed(_) if asked.contains(Steps::MAILBOX) => Proof::Mailbox,
+            Self::Mailed(_) => Proof::MailedCode,
+        }
+    }
+
+    /// Returns the steps that the code is good for.
+    pub(in crate::flows) fn steps(&self) -> Steps {
+        match self {
+            Self::Totp(_) => Steps::TOTP,
+            Self::Recovery(_) => Steps::RECOVERY_CODE,
+            Self::Mailed(_) => Steps::MAILED_CODE | Steps::MAILBOX,
+            Self::First { .. } => Steps::ENROL_TOTP,
         }
     }
 
     /// Uses the code up. The user's row is locked.
     ///
     /// # Errors
-    /// [`Error::InvalidCode`] or [`Error::InvalidBackupCode`] if it was used before.
-    pub(in crate::flows) async fn take(self, tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    /// [`Error::InvalidCode`] or [`Error::InvalidBackupCode`] if it was used before,
+    /// [`Error::OtpHasExpired`] if a mailed one was used or replaced meanwhile.
+    pub(in crate::flows) async fn take(&self, tx: &mut Tx<'_>, user: &User) -> Result<()> {
+        let now = tx.now();
         match self {
+            Self::First { jwe, step } => {
+                if !store::login::totp::confirm(tx.conn, user.id, jwe, *step, now).await? {
+                    return Err(Error::InvalidCode);
+                }
+                store::login::factors::set_two_step(tx.conn, user.id, true, now).await?;
+                let how = detail([("factor", "totp".into())]);
+                tx.record(Kind::FactorEnrolled, Some(user.id), None, how)
+                    .await?;
+                tx.queue_notice(Template::FactorEnrolled, user, Map::new())
+                    .await?;
+            }
             Self::Totp(step) => {
-                if !store::login::totp::accept(tx.conn, user.id, step).await? {
+                if !store::login::totp::accept(tx.conn, user.id, *step).await? {
                     return Err(Error::InvalidCode);
                 }
             }
             Self::Recovery(hash) => {
-                if !store::login::recovery_codes::take(tx.conn, user.id, &hash).await? {
+                if !store::login::recovery_codes::take(tx.conn, user.id, hash).await? {
                     return Err(Error::InvalidBackupCode);
                 }
                 store::login::totp::forgive(tx.conn, user.id).await?;
@@ -94,6 +147,11 @@ impl RightCode {
                     .await?;
                 tx.queue_notice(Template::RecoveryCodeUsed, user, words)
                     .await?;
+            }
+            Self::Mailed(id) => {
+                if !store::login::codes::end(tx.conn, *id, now).await? {
+                    return Err(Error::OtpHasExpired);
+                }
             }
         }
         Ok(())
@@ -119,11 +177,13 @@ pub(in crate::flows) fn open(app: &App, user: UserId, stored: &Stored) -> Result
         .map_err(|error| Error::Unavailable(error.to_string()))
 }
 
-/// Compares a code with the authenticator app of a user; a recovery code is only hashed. The caller
+/// Compares a code with the authenticator app of a user, or with the code that was mailed for this
+/// step; a recovery code is only hashed. The caller
 /// counts a wrong one ([`refused`]).
 ///
 /// # Errors
-/// [`Error::InvalidCode`]; [`Error::TotpNotEnabled`] without a confirmed authenticator app.
+/// [`Error::InvalidCode`]; [`Error::TotpNotEnabled`] without a confirmed authenticator app;
+/// [`Error::OtpHasExpired`] if no code was mailed, or its time is over.
 pub(in crate::flows) async fn check(
     app: &App,
     user: UserId,
@@ -134,15 +194,16 @@ pub(in crate::flows) async fn check(
         Code::Recovery(typed) => {
             return Ok(RightCode::Recovery(recovery_code::hash(user, typed)));
         }
+        Code::Mailed(typed) => return mailed(app, user, typed, place).await,
         Code::Totp(typed) => typed,
     };
-    let stored = stored(app, user)
-        .await?
-        .filter(|stored| stored.confirmed_at.is_some())
-        .ok_or(Error::TotpNotEnabled)?;
+    let stored = stored(app, user).await?.ok_or(Error::TotpNotEnabled)?;
+    if stored.confirmed_at.is_none() {
+        return first(app, user, typed, &stored, place);
+    }
     let is_closed = match place {
-        Place::KnownDevice => false,
-        Place::UnknownDevice => stored.failures >= CLOSED,
+        Place::KnownDevice(_) => false,
+        Place::UnknownDevice(_) => stored.failures >= CLOSED,
         Place::Session => stored.step_up_failures >= CLOSED,
     };
     open(app, user, &stored)?
@@ -150,6 +211,35 @@ pub(in crate::flows) async fn check(
         .filter(|_| !is_closed)
         .map(RightCode::Totp)
         .ok_or(Error::InvalidCode)
+}
+
+/// Compares the first code of an authenticator app, which only the pending sign-in can confirm that has
+/// made it.
+fn first(app: &App, user: UserId, typed: &str, stored: &Stored, place: Place) -> Result<RightCode> {
+    let challenge = place.challenge().map(|id| id.to_string());
+    if challenge.as_deref() != Some(stored.session.as_str()) {
+        return Err(Error::TotpNotEnabled);
+    }
+    let step = open(app, user, stored)?.step_of(typed, app.now());
+    let step = step.ok_or(Error::InvalidCode)?;
+    let jwe = stored.secret_jwe.clone();
+    Ok(RightCode::First { jwe, step })
+}
+
+/// Compares a code with the one that was mailed for this step; a try of it is counted before.
+async fn mailed(app: &App, user: UserId, typed: &str, place: Place) -> Result<RightCode> {
+    let challenge = place.challenge();
+    let found = own_code::count(app, CodePurpose::SecondStep, user, challenge).await?;
+    let found = found.ok_or(Error::OtpHasExpired)?;
+    if found.of_asker >= TRIES_OF_ASKER {
+        return Err(Error::TooManyAttempts);
+    }
+    let ring = inspect_keys::loaded(app)?;
+    if email_code::matches(&found.code, typed, &ring.masters) {
+        Ok(RightCode::Mailed(found.code.id))
+    } else {
+        Err(Error::InvalidCode)
+    }
 }
 
 /// Counts a wrong code, records it, and tells the user after ten of them at sign-ins, where the right

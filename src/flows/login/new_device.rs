@@ -18,13 +18,13 @@ fn is_unknown(user_agent: &str, before: &[String]) -> bool {
 }
 
 /// Returns whether the device of the request is new to the user; before the session begins.
-pub(super) async fn is_new(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
+pub(in crate::flows) async fn is_new(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
     let before = store::session::list_sessions::user_agents(tx.conn, user.id).await?;
     Ok(is_unknown(&tx.requester().user_agent, &before))
 }
 
 /// Queues the mail about the device of the request.
-pub(super) async fn notify(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+pub(in crate::flows) async fn notify(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     let agent = &tx.requester().user_agent;
     let words = detail([
         ("device", device_in_english(agent).into()),

@@ -44,7 +44,11 @@ pub(super) async fn make(app: &App, user: &User) -> Result<Option<Remembered>> {
 
 /// Returns when the second step was passed on one of these devices; `None` if they are not
 /// remembered for this user, or not any more.
-pub(super) async fn since(app: &App, tokens: &[&str], user: &User) -> Result<Option<Timestamp>> {
+pub(in crate::flows) async fn since(
+    app: &App,
+    tokens: &[&str],
+    user: &User,
+) -> Result<Option<Timestamp>> {
     let Some((lifetime, ring)) = app.config.two_factor.remember_device.zip(app.ring()) else {
         return Ok(None);
     };

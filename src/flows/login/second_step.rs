@@ -2,31 +2,32 @@
 //! tries of the sign-in before anything is compared; a right one is used up, ends the pending
 //! sign-in and opens the session in one transaction.
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::known_device::Device;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::clearance;
-use crate::flows::session::open_session::{Beginning, Options, PendingSession, SessionTokens};
+use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::session::presented::Presented;
-use crate::flows::transaction::{Tx, tx};
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
-use crate::model::login::gate::{Decision, Evidence, Steps};
-use crate::model::login::policy::Policy;
-use crate::store::account::users::WithPassword;
+use crate::model::login::gate::{Decision, Steps};
 use crate::store::login::challenges::{Challenge, Charge};
-use crate::store::{self, WriteOptions, work};
+use crate::store::{self, WriteOptions};
 
 use super::challenge::{self, TRIES};
+use super::completion::{Outcome, Step};
 pub use super::factor_code::Code;
 use super::factor_code::{self, Place, RightCode};
 use super::learn_language::{is_another, learn_language};
+use super::remembered_device;
 pub use super::remembered_device::Remembered;
-use super::{new_device, remembered_device};
 
 /// What a pending sign-in waits for.
 pub struct Waiting {
@@ -46,13 +47,25 @@ pub struct Completed {
     pub remembered: Option<Remembered>,
 }
 
+/// What a right code has brought.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+pub enum Verified {
+    /// The sign-in is done.
+    Done(Completed),
+    /// It waits for another step.
+    More(Waiting),
+}
+
 /// Returns what the pending sign-in of one of these secrets waits for, without using anything up.
 ///
 /// # Errors
 /// [`Error::InvalidTwoFactorCookie`] if there is none, or not any more.
 pub async fn look(app: &App, secrets: &[&str]) -> Result<Waiting> {
     let challenge = challenge::find(app, secrets).await?;
-    let user = user_of(app, &challenge.evidence).await?.user;
+    let user = challenge::user_of(app, &challenge.evidence).await?.user;
     match clearance::decide_now(app, &user, &challenge.evidence).await? {
         Decision::Ask(steps) => Ok(Waiting {
             steps,
@@ -60,14 +73,6 @@ pub async fn look(app: &App, secrets: &[&str]) -> Result<Waiting> {
         }),
         Decision::Open(_) | Decision::Refuse(_) => Err(Error::InvalidTwoFactorCookie),
     }
-}
-
-async fn user_of(app: &App, evidence: &Evidence) -> Result<WithPassword> {
-    let id = evidence.user;
-    app.db
-        .read(work!(conn => store::account::users::by_id(conn, id).await))
-        .await?
-        .ok_or(Error::InvalidTwoFactorCookie)
 }
 
 /// Tries a code for the pending sign-in of one of these secrets, and opens the session. With
@@ -84,15 +89,17 @@ pub async fn verify(
     remember: bool,
     presented: Presented<'_>,
     requester: &Requester,
-) -> Result<Completed> {
-    let outcome = attempt(app, secrets, code, remember, presented, requester).await;
+) -> Result<Verified> {
+    let outcome = attempt(app, secrets, code, remember, presented, requester);
+    let outcome = Box::pin(outcome).await;
     app.metrics.login_step(
         code.method(),
         match &outcome {
-            Ok(_) => "success",
+            Ok(Verified::Done(_)) => "success",
+            Ok(Verified::More(_)) => "next_step",
             Err(Error::InvalidCode | Error::InvalidBackupCode) => "wrong_code",
             Err(Error::TooManyAttempts | Error::Limited(_)) => "limited",
-            Err(Error::InvalidTwoFactorCookie) => "no_challenge",
+            Err(Error::InvalidTwoFactorCookie | Error::OtpHasExpired) => "no_challenge",
             Err(_) => "error",
         },
     );
@@ -106,9 +113,9 @@ async fn attempt(
     remember: bool,
     presented: Presented<'_>,
     requester: &Requester,
-) -> Result<Completed> {
+) -> Result<Verified> {
     let challenge = challenge::find(app, secrets).await?;
-    let known = user_of(app, &challenge.evidence).await?;
+    let known = challenge::user_of(app, &challenge.evidence).await?;
     let user = &known.user;
     let device = presented
         .devices
@@ -118,9 +125,9 @@ async fn attempt(
         // second step.
         .find(|device| device.is_known_to(user) && device.session().is_some());
     let place = if device.is_some() {
-        Place::KnownDevice
+        Place::KnownDevice(challenge.id)
     } else {
-        Place::UnknownDevice
+        Place::UnknownDevice(challenge.id)
     };
     let device_id = device.as_ref().map(Device::id);
     let charges = RateLimitCheck::second_factor(app, user.id, device_id, requester);
@@ -132,10 +139,23 @@ async fn attempt(
         Err(error) => Err(error),
     };
     let (user, tokens) = match done {
-        Ok(done) => done,
+        Ok(Completion::Done(user, tokens)) => (user, tokens),
+        Ok(Completion::More(steps)) => {
+            charges.reset_after(app).await;
+            return Ok(Verified::More(Waiting {
+                steps,
+                expires_at: challenge.expires_at,
+            }));
+        }
         // A code that was used before comes to light only in the transaction that uses it up.
         Err(error @ (Error::InvalidCode | Error::InvalidBackupCode)) => {
             return Err(factor_code::refused(app, user.id, error, place, requester).await);
+        }
+        // No code was mailed, or its time is over: nothing was guessed.
+        Err(error @ Error::OtpHasExpired) => {
+            refund(app, challenge.id).await;
+            charges.give_back(app).await;
+            return Err(error);
         }
         Err(error) => {
             refund(app, challenge.id).await;
@@ -158,11 +178,11 @@ async fn attempt(
     } else {
         None
     };
-    Ok(Completed {
+    Ok(Verified::Done(Completed {
         user,
         tokens,
         remembered,
-    })
+    }))
 }
 
 /// Charges one of the tries of a pending sign-in; committed before anything is compared.
@@ -190,79 +210,46 @@ async fn refund(app: &App, id: EventId) {
     );
 }
 
-/// Uses the code and the pending sign-in up, and opens the session.
+/// How far a right code leads.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+enum Completion {
+    Done(User, SessionTokens),
+    More(Steps),
+}
+
+/// Uses the code up, and opens the session or goes on to the next step.
 async fn complete(
     app: &App,
     challenge: &Challenge,
     right: RightCode,
     requester: &Requester,
-) -> Result<(User, SessionTokens)> {
+) -> Result<Completion> {
     let options = Options {
         delivery: challenge.delivery,
         remember: challenge.remember,
         retry: challenge.retry,
     };
-    let (opening, user, beginning) = with_current_keys(app, || async {
-        let user = user_of(app, &challenge.evidence).await?.user;
-        let completion = Completion {
+    let outcome = with_current_keys(app, || async {
+        let user = challenge::user_of(app, &challenge.evidence).await?.user;
+        let step = Step {
             opening: PendingSession::prepare(app, &user, options, requester)?,
             challenge: challenge.clone(),
-            right,
-            policy: app.config.sign_in_policy,
+            right: right.clone(),
+            policies: Arc::clone(&app.config.policies),
             notify: app.config.mail.notify_new_sign_in,
         };
-        app.transaction(requester, tx!(tx => completion.run(tx).await))
+        app.transaction(requester, tx!(tx => step.run(tx).await))
             .await
     })
     .await?;
-    let tokens = opening.grant(app, &user, beginning).await?;
-    Ok((user, tokens))
-}
-
-#[derive(Clone)]
-struct Completion {
-    opening: PendingSession,
-    challenge: Challenge,
-    right: RightCode,
-    policy: Policy,
-    /// Whether the user gets a mail about a device that was not seen before.
-    notify: bool,
-}
-
-impl Completion {
-    /// Locks in the order account, user, challenge, factor, session.
-    async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, User, Beginning)> {
-        let evidence = &self.challenge.evidence;
-        store::account::user_changes::lock_account(tx.conn, evidence.user).await?;
-        let user = store::account::user_changes::lock(tx.conn, evidence.user)
-            .await?
-            .ok_or(Error::InvalidTwoFactorCookie)?;
-        let proven = Evidence {
-            proofs: evidence.proofs.and(self.right.proof(), tx.now()),
-            ..*evidence
-        };
-        // Before the code is used up: the last recovery code is still one here.
-        let decision = clearance::decide_in(tx, &user, &proven, self.policy).await?;
-        // Of two requests with one code, as of a double click, the second one is told that the
-        // sign-in is over, and not that the code is wrong.
-        if !store::login::challenges::end(tx.conn, self.challenge.id).await? {
-            return Err(Error::InvalidTwoFactorCookie);
+    Ok(match outcome {
+        Outcome::Open(opening, user, beginning) => {
+            let tokens = opening.grant(app, &user, beginning).await?;
+            Completion::Done(user, tokens)
         }
-        self.right.take(tx, &user).await?;
-        let cleared = match clearance::cleared(decision) {
-            // The password, the email address or a factor was changed meanwhile.
-            Err(Error::Unauthorized) => return Err(Error::InvalidTwoFactorCookie),
-            cleared => cleared?,
-        };
-        let is_new = self.notify && new_device::is_new(tx, &user).await?;
-        let beginning = self
-            .opening
-            .insert(tx, &cleared, None)
-            .await?
-            .ok_or(Error::InvalidTwoFactorCookie)?;
-        if is_new {
-            new_device::notify(tx, &user).await?;
-        }
-        Ok((self.opening, user, beginning))
-    }
+        Outcome::Ask(steps) => Completion::More(steps),
+    })
 }

@@ -159,7 +159,7 @@ async fn attempt(
             Decision::Ask(steps) => {
                 let proofs = Proofs::of(Proof::Password, app.now());
                 let evidence = clearance::evidence(&user, proofs);
-                Next::Challenge(NewChallenge::prepare(app, evidence, steps, options))
+                Next::Challenge(NewChallenge::prepare(app, options), evidence, steps)
             }
             Decision::Refuse(_) => return Err(Error::InvalidEmailOrPassword),
         };
@@ -261,12 +261,11 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, requester: &Requ
 /// Refuses a user who may not sign in although the password is right.
 fn admit(decision: Decision, known: &WithPassword) -> Result<()> {
     match decision {
-        // The mailbox has to be verified first, by the link of a mail.
-        Decision::Ask(steps) if steps == Steps::MAILBOX => Err(if known.user.email_verified {
-            Error::InsufficientAuthentication
-        } else {
-            Error::EmailNotVerified
-        }),
+        // The mailbox has to be verified first, by the link of a mail. One that is verified is proven
+        // as a step of the sign-in.
+        Decision::Ask(steps) if steps == Steps::MAILBOX && !known.user.email_verified => {
+            Err(Error::EmailNotVerified)
+        }
         Decision::Refuse(_) => clearance::cleared(decision).map(|_| ()),
         Decision::Open(_) | Decision::Ask(_) if known.must_replace => {
             Err(Error::NewPasswordRequired)

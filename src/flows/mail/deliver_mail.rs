@@ -10,11 +10,13 @@ use crate::app::App;
 use crate::mail::{Fault, Undelivered};
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
+use crate::model::login::email_code::EmailCode;
 use crate::model::mail::{Mail, MailToken, Template};
 use crate::store::queue::Message;
 use crate::store::{self, work};
 
 use super::mail_values;
+use super::mail_values::Content;
 use crate::flows::Result;
 use crate::flows::confirm_clock;
 use crate::flows::queue::{self, Delays};
@@ -109,16 +111,23 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
     Ok(matches!(outcome, Some(Ok(()))))
 }
 
-/// Turns a request into a link for the owner of its email address; returns `None` if there is none.
+/// Turns a request into a link or a code for the owner of its email address; returns `None` if there is none.
 async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
-    let (Template::Link(purpose), None) = (mail.template, mail.token) else {
-        return Ok(Some(mail));
-    };
-    app.transaction(
-        &Requester::named("schedule"),
-        tx!(tx => tx.resolve_request(purpose, &mail).await),
-    )
-    .await
+    let schedule = Requester::named("schedule");
+    match (mail.template, mail.token) {
+        (Template::Link(purpose), None) => {
+            app.transaction(
+                &schedule,
+                tx!(tx => tx.resolve_request(purpose, &mail).await),
+            )
+            .await
+        }
+        (Template::Code(_), None) => {
+            app.transaction(&schedule, tx!(tx => tx.resolve_code(&mail).await))
+                .await
+        }
+        _ => Ok(Some(mail)),
+    }
 }
 
 /// Tries to send a mail. Returns `None` if it has no recipient, or if its link is not valid any
@@ -127,18 +136,17 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     let Some(recipient) = &mail.recipient else {
         return Ok(None);
     };
-    let token = match mail.token {
-        None => None,
-        Some(id) => {
-            let Some(token) = live_token(app, id).await? else {
-                tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link is not valid any more");
-                return Ok(None);
-            };
-            Some(token)
-        }
+    let content = match (mail.template, mail.token) {
+        (_, None) => Some(Content::Nothing),
+        (Template::Code(_), Some(id)) => live_code(app, id).await?.map(Content::Code),
+        (_, Some(id)) => live_token(app, id).await?.map(Content::Link),
+    };
+    let Some(content) = content else {
+        tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link or code is not valid any more");
+        return Ok(None);
     };
     let messages = mail_values::language(app, mail);
-    let values = mail_values::of(app, mail, token.as_ref(), &messages)?;
+    let values = mail_values::of(app, mail, &content, &messages)?;
     // The error of the template engine may contain text of the mail.
     let rendered = app
         .mailer
@@ -179,4 +187,26 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
         expires_at,
         ..token
     }))
+}
+
+/// Returns the row of the code if it was neither used nor replaced; its lifetime begins now, as that
+/// of a link.
+async fn live_code(app: &App, id: EventId) -> Result<Option<EmailCode>> {
+    let now = app.now();
+    let found = app
+        .db
+        .read(work!(conn => store::login::codes::find(conn, id).await))
+        .await?;
+    let Some((code, true)) = found else {
+        return Ok(None);
+    };
+    let expires_at = now + app.config.mail.lifetimes.code;
+    if code.expires_at >= expires_at {
+        return Ok(Some(code));
+    }
+    let begin = tx!(tx => Ok(store::login::codes::begin(tx.conn, id, expires_at).await?));
+    let lives = app
+        .transaction(&Requester::named("schedule"), begin)
+        .await?;
+    Ok(lives.then_some(EmailCode { expires_at, ..code }))
 }

@@ -7,10 +7,12 @@ use crate::app::App;
 use crate::mail::TemplateContext;
 use crate::model::kernel::locale::Messages;
 use crate::model::kernel::time::Timestamp;
+use crate::model::login::email_code::{CodePurpose, EmailCode};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::session::presenter::UNKNOWN_NETWORK;
 
 use super::mail_links;
+use super::sign_in_link::{SignInLinks, code};
 use crate::flows::Result;
 use crate::flows::transaction::outbox::lifetime;
 
@@ -24,11 +26,21 @@ fn text<'m>(mail: &'m Mail, name: &str) -> Option<&'m str> {
     mail.detail.get(name).and_then(|value| value.as_str())
 }
 
-/// Returns the values of a mail; `token` is the row of its link.
+/// What a mail contains beside its words.
+pub(super) enum Content {
+    /// Neither a link nor a code.
+    Nothing,
+    /// A link.
+    Link(MailToken),
+    /// A code, and perhaps a link.
+    Code(EmailCode),
+}
+
+/// Returns the values of a mail.
 pub(super) fn of(
     app: &App,
     mail: &Mail,
-    token: Option<&MailToken>,
+    content: &Content,
     messages: &Messages,
 ) -> Result<TemplateContext> {
     let found = |name| text(mail, name);
@@ -44,11 +56,22 @@ pub(super) fn of(
         UNKNOWN_NETWORK => messages.text("mail.unknown_network"),
         known => known,
     };
-    let link = token.map(|token| link(app, token, text("callback")));
-    let lifetime = match mail.template {
-        Template::Link(purpose) => {
-            in_words(lifetime(&app.config.mail.lifetimes, purpose), messages)
+    let (link, code) = match content {
+        Content::Nothing => (String::new(), String::new()),
+        Content::Link(token) => (link(app, token, text("callback"))?, String::new()),
+        Content::Code(row) => {
+            let links = SignInLinks {
+                done: text("callback"),
+                new_user: text("newUserCallback"),
+                failed: text("errorCallback"),
+            };
+            (links.of(app, row)?, code(app, row)?)
         }
+    };
+    let lifetimes = &app.config.mail.lifetimes;
+    let lifetime = match mail.template {
+        Template::Link(purpose) => in_words(lifetime(lifetimes, purpose), messages),
+        Template::Code(_) => in_words(lifetimes.code, messages),
         _ => String::new(),
     };
     Ok(TemplateContext {
@@ -56,7 +79,8 @@ pub(super) fn of(
         name: text("name").to_owned(),
         email: text("email").to_owned(),
         new_email: text("newEmail").to_owned(),
-        link: link.transpose()?.unwrap_or_default(),
+        link,
+        code,
         lifetime,
         page: page(app, mail.template),
         time: readable(mail.created_at),
@@ -91,12 +115,14 @@ fn page(app: &App, template: Template) -> String {
         // Their reader may have been locked out by the change.
         Template::PasswordChanged
         | Template::LoginGuessed
+        | Template::Code(CodePurpose::SecondStep)
         | Template::FactorEnrolled
         | Template::FactorRemoved => "/auth/forgot-password",
         Template::RefreshTokenReused | Template::SignedUpAgain | Template::FactorsReset => {
             "/auth/sign-in"
         }
         Template::EmailChanged
+        | Template::Code(_)
         | Template::Link(
             Purpose::VerifyEmail
             | Purpose::ResetPassword

@@ -5,3 +5,4 @@ pub mod mail_links;
 mod mail_values;
 pub mod queued_mails;
 pub mod require_mail;
+pub mod sign_in_link;

@@ -78,7 +78,7 @@ impl Dev {
     ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, Permitted::as_operator(), user).await?;
         // The session begins as if its user had proven everything that may be asked for.
-        let (id, policy) = (user.id, app.config.sign_in_policy);
+        let (id, policies) = (user.id, Arc::clone(&app.config.policies));
         let proofs = Proofs::of(Proof::Mailbox, app.now()).and(Proof::Totp, app.now());
         let refusal = if user.disabled_at.is_some() {
             || Error::UserDisabled
@@ -87,8 +87,9 @@ impl Dev {
         };
         let (opening, ring) = with_current_keys(app, || async {
             let opening = PendingSession::prepare(app, &user, options, requester)?;
+            let policies = Arc::clone(&policies);
             let work = tx!(tx => {
-                let (_, cleared) = clear_in(tx, id, proofs, policy).await?;
+                let (_, cleared) = clear_in(tx, id, proofs, &policies).await?;
                 let ring = opening
                     .insert(tx, &cleared, None)
                     .await?

@@ -31,7 +31,8 @@ pub async fn prune(app: &App) -> Result<u64> {
     if let Some(now) = confirm_clock::confirm(app).await? {
         let end = tx!(tx => {
             let sessions = store::session::old_sessions::end_unbegun(tx.conn, now).await?;
-            Ok(sessions + store::mails::end_unbegun(tx.conn, now).await?)
+            let codes = store::login::old_codes::end_unbegun(tx.conn, now).await?;
+            Ok(sessions + codes + store::mails::end_unbegun(tx.conn, now).await?)
         });
         let ended = app.transaction(&Requester::named("schedule"), end).await?;
         if ended > 0 {
@@ -58,6 +59,10 @@ pub async fn prune(app: &App) -> Result<u64> {
         app,
         |now| tx!(tx, limit => Ok(store::login::challenges::prune(tx.conn, now, limit).await?)),
     )
+    .await?;
+    in_pieces(app, |now| {
+        tx!(tx, limit => Ok(store::login::old_codes::prune(tx.conn, now, KEEP, limit).await?))
+    })
     .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {
         if delete_user::unproven(app, now, ACCOUNTS).await? < ACCOUNTS.unsigned_abs() {

@@ -10,7 +10,9 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::login::gate::{
     Account, Cleared, Decision, Evidence, Factors, Refusal, Standing, decide,
 };
-use crate::model::login::policy::{Demand, Policy};
+use crate::model::login::level::Level;
+use crate::model::login::policies::Policies;
+use crate::model::login::policy::Demand;
 use crate::model::login::proof::Proofs;
 use crate::store::{self, work};
 
@@ -53,8 +55,9 @@ pub(in crate::flows) async fn decide_now(
     evidence: &Evidence,
 ) -> Result<Decision> {
     let id = user.id;
+    let policy = app.config.policies.of(&user.role);
     // Without a second step nothing depends on the factors of the account.
-    let factors = if user.two_factor {
+    let factors = if user.two_factor || policy.least > Level::One {
         app.db
             .read(work!(conn => store::login::factors::of_user(conn, id).await))
             .await?
@@ -63,7 +66,6 @@ pub(in crate::flows) async fn decide_now(
     };
     let now = app.now();
     let account = account(user, factors, now);
-    let policy = app.config.sign_in_policy;
     Ok(decide(evidence, &account, policy, Demand::default(), now))
 }
 
@@ -72,8 +74,9 @@ pub(in crate::flows) async fn decide_in(
     tx: &mut Tx<'_>,
     user: &User,
     evidence: &Evidence,
-    policy: Policy,
+    policies: &Policies,
 ) -> Result<Decision> {
+    let policy = policies.of(&user.role);
     let factors = store::login::factors::of_user(tx.conn, user.id).await?;
     let now = tx.now();
     let account = account(user, factors, now);
@@ -89,13 +92,13 @@ pub(in crate::flows) async fn clear_in(
     tx: &mut Tx<'_>,
     user: UserId,
     proofs: Proofs,
-    policy: Policy,
+    policies: &Policies,
 ) -> Result<(User, Cleared)> {
     let user = store::account::user_changes::lock(tx.conn, user)
         .await?
         .ok_or(Error::Unauthorized)?;
     let evidence = evidence(&user, proofs);
-    let cleared = cleared(decide_in(tx, &user, &evidence, policy).await?)?;
+    let cleared = cleared(decide_in(tx, &user, &evidence, policies).await?)?;
     Ok((user, cleared))
 }
 

@@ -3,6 +3,8 @@
 //! must still be allowed to impersonate the user, and may do no more than both of them may
 //! ([`powers`](super::acting::powers)).
 
+use std::sync::Arc;
+
 use super::clearance;
 use super::credential;
 use super::end_session::end;
@@ -58,9 +60,10 @@ pub async fn start(
         });
     }
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
-    let (policy, own_proofs) = (app.config.sign_in_policy, who.session.proofs);
+    let own_proofs = who.session.proofs;
     let (opening, ring) = with_current_keys(app, || async {
         let opening = PendingSession::impersonate(app, &user, who, requester)?;
+        let policies = Arc::clone(&app.config.policies);
         let work = tx!(tx => {
             // The admin may have been banned, demoted or signed out since: the row decides, not
             // what was read before.
@@ -78,7 +81,7 @@ pub async fn start(
                 return Err(Error::NotAllowed(Action::Impersonate));
             }
             let own = clearance::evidence(&unchanged, own_proofs);
-            let own = clearance::decide_in(tx, &unchanged, &own, policy).await?;
+            let own = clearance::decide_in(tx, &unchanged, &own, &policies).await?;
             let user = store::account::users::by_id(tx.conn, target)
                 .await?
                 .ok_or(Error::UserNotFound)?
@@ -137,7 +140,7 @@ pub async fn stop(
         let (acted, before) = (who.session.clone(), own.as_ref().map(|session| session.id));
         let others = others.clone();
         let proofs = own.as_ref().map(|own| own.proofs).unwrap_or_default();
-        let policy = app.config.sign_in_policy;
+        let policies = Arc::clone(&app.config.policies);
         let work = tx!(tx => {
             // In the order in which a change of the password locks them.
             store::account::user_changes::lock_account(tx.conn, admin).await?;
@@ -168,7 +171,7 @@ pub async fn stop(
                 return Ok(None);
             }
             // An admin who may not sign in any more has no session to return to.
-            let cleared = match clearance::clear_in(tx, admin, proofs, policy).await {
+            let cleared = match clearance::clear_in(tx, admin, proofs, &policies).await {
                 Ok((_, cleared)) => cleared,
                 Err(
                     Error::BannedUser | Error::UserDisabled | Error::InsufficientAuthentication,

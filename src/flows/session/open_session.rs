@@ -16,6 +16,7 @@ use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::login::gate::Cleared;
+use crate::model::login::policies::Bounds;
 use crate::model::login::proof::Proofs;
 use crate::model::session::session::{IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::random;
@@ -60,6 +61,7 @@ pub struct Beginning {
 
 fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Session {
     let now = app.now();
+    let bounds = app.config.policies.bounds(&user.role);
     Session {
         id: SessionId::at(now, random::bytes(&*app.random)),
         user_id: user.id,
@@ -73,11 +75,13 @@ fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Ses
             .config
             .sessions
             .lifetime
+            .within(bounds)
             .absolute_end(now, options.remember),
         ip_address: requester.ip_address.clone(),
         user_agent: requester.user_agent.clone(),
         impersonated_by: None,
         retry: options.permitted_retry(app, requester),
+        idle: bounds.idle,
     }
 }
 
@@ -157,7 +161,8 @@ impl PendingSession {
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token =
             RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
-        let lifetime = app.config.sessions.lifetime;
+        let own = Bounds::of_idle(session.idle);
+        let lifetime = app.config.sessions.lifetime.within(own);
         let idle_expires_at = lifetime.idle_end(session.created_at, session.expires_at);
         let new = New {
             session,

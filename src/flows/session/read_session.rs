@@ -16,13 +16,14 @@ use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
-use crate::model::session::session::End;
+use crate::model::login::policies::Bounds;
+use crate::model::session::session::{End, FORGETFUL_LIFETIME};
 use crate::store::session::sessions::{By, Found};
 use crate::store::{self, WriteOptions, work};
 
 use super::acting;
 use super::credential::{is_jwt, session_of_access_token, session_token, signed_cookie};
-use super::meets_policy;
+use super::meets_policy::{self, Facts};
 
 /// The credential of a request.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +132,12 @@ async fn find(
     if user.disabled_at.is_some() || user.is_banned(now) {
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
-    if !meets_policy::holds(app, &user, &found.session.proofs) {
+    let facts = Facts {
+        proofs: &found.session.proofs,
+        idle: found.session.idle,
+        expires_at: found.session.expires_at,
+    };
+    if !meets_policy::holds(app, &user, &facts) {
         meets_policy::end_below(app, found.session.id, &Requester::named("service")).await?;
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
@@ -164,13 +170,15 @@ async fn slide(
         ring_id,
         ..
     } = found;
-    let lifetime = &app.config.sessions.lifetime;
+    let own = Bounds::of_idle(session.idle);
+    let lifetime = app.config.sessions.lifetime.within(own);
     let mut renewed_cookie = None;
     if let Some(token) = token
         .as_ref()
-        .filter(|_| session.remember && now >= session.updated_at + lifetime.update_age)
+        .filter(|_| session.remember || lifetime.idle < FORGETFUL_LIFETIME)
+        .filter(|_| now >= session.updated_at + lifetime.update_age)
     {
-        let (id, absolute_end, lifetime) = (session.id, session.expires_at, *lifetime);
+        let (id, absolute_end) = (session.id, session.expires_at);
         let slide = tx!(tx => {
             let now = tx.now();
             let end = lifetime.idle_end(now, absolute_end);
@@ -180,7 +188,10 @@ async fn slide(
         (session.updated_at, idle_expires_at) = app
             .transaction_with(WriteOptions::STATEMENT, &Requester::named("service"), slide)
             .await?;
-        renewed_cookie = signed_cookie(app, token);
+        // A cookie that ends with the browser has no end that moves.
+        if session.remember {
+            renewed_cookie = signed_cookie(app, token);
+        }
     }
     Ok(Authenticated {
         session,

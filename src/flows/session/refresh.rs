@@ -136,7 +136,12 @@ async fn attempt(
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.ends_at();
-    if !meets_policy::holds(app, &user, &session.proofs) {
+    let facts = meets_policy::Facts {
+        proofs: &session.proofs,
+        idle: session.idle,
+        expires_at: session.state.expires_at,
+    };
+    if !meets_policy::holds(app, &user, &facts) {
         meets_policy::end_below(app, session.session, requester).await?;
         return Err(Error::RefreshTokenRevoked);
     }

@@ -12,6 +12,7 @@ use crate::flows::{Error, Result};
 use crate::model::audit::event::Kind;
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::standstill::Watch;
+use crate::model::login::policies::Bounds;
 use crate::model::session::refresh::{Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::session::{Delivery, Lifetime};
 use crate::model::session::ticket::Tickets;
@@ -197,8 +198,10 @@ impl Job {
         } else {
             row.state.generation
         };
+        let own = Bounds::of_idle(row.idle);
         let idle = self
             .lifetime
+            .within(own)
             .idle_end(now, row.state.expires_at)
             .max(row.state.idle_expires_at);
         let presenter = tx.recorder.seal_presenter(tx.conn, row.session)?;

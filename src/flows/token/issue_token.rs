@@ -167,7 +167,7 @@ fn claims(
     // A password alone is told by neither claim: a replica of the release before refuses a token with
     // `amr`, and verifiers see the tokens that they know.
     let strength = (!grounds.proofs.is_password_alone()).then(|| {
-        let level = level(&grounds.proofs, app.config.sign_in_policy);
+        let level = level(&grounds.proofs, app.config.policies.general());
         (level, grounds.proofs.amr())
     });
     AccessClaims {

@@ -8,6 +8,7 @@
 //! attempt has collected belongs to its own [`Tx`].
 
 pub(in crate::flows) mod background;
+pub(in crate::flows) mod code_mails;
 pub(in crate::flows) mod mail_words;
 pub mod outbox;
 mod reader;

@@ -30,8 +30,8 @@ use crate::flows::transaction::recorder::{Recorder, detail};
 pub struct Outbox {
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
-    limit: RecipientLimit,
-    reader: Reader,
+    pub(super) limit: RecipientLimit,
+    pub(super) reader: Reader,
 }
 
 /// A change of the email address that a user has requested.
@@ -258,7 +258,7 @@ impl Outbox {
         self.reader.learn(conn, user).await
     }
 
-    async fn put(
+    pub(super) async fn put(
         &self,
         conn: &mut Conn,
         template: Template,
