@@ -11,8 +11,8 @@ mod pages;
 mod well_known;
 
 use self::api::{
-    accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
-    passwords, refresh, second_step, sessions, two_factor, users,
+    accounts, admin, admin_sessions, audit, email_codes, emails, health, invitations, magic_link,
+    mail_proofs, ops, passwords, refresh, second_step, sessions, two_factor, users,
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
@@ -78,14 +78,8 @@ pub fn router(app: &Arc<App>) -> Router {
             post(two_factor::generate_backup_codes),
         )
         .route(&at("/two-factor/disable"), post(two_factor::disable))
-        .route(
-            &at("/two-factor/send-otp"),
-            post(two_factor::otp_not_configured),
-        )
-        .route(
-            &at("/two-factor/verify-otp"),
-            post(two_factor::otp_not_configured),
-        )
+        .route(&at("/two-factor/send-otp"), post(second_step::send_otp))
+        .route(&at("/two-factor/verify-otp"), post(second_step::verify_otp))
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))
@@ -139,6 +133,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/refresh"), post(refresh::refresh))
         .route(&at("/oauth2/token"), post(oauth::token))
         .route(&at("/oauth2/revoke"), post(oauth::revoke))
+        .merge(by_mail(base))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
     let mut all = open(app)
@@ -149,6 +144,41 @@ pub fn router(app: &Arc<App>) -> Router {
     }
     let proxies = Proxies::new(&app.config.server.trusted_proxies);
     outermost(app, Some(proxies), all)
+}
+
+/// Makes the routes of sign-ins by mail, and of the other proofs by a code in a mail.
+fn by_mail(base: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
+        .route(&at("/sign-in/magic-link"), post(magic_link::send))
+        .route(
+            &at("/magic-link/verify"),
+            get(magic_link::open).post(magic_link::submit),
+        )
+        .route(&at("/sign-in/email-otp"), post(email_codes::sign_in))
+        .route(
+            &at("/email-otp/send-verification-otp"),
+            post(email_codes::send_code),
+        )
+        .route(
+            &at("/email-otp/check-verification-otp"),
+            post(email_codes::check),
+        )
+        .route(&at("/email-otp/verify-email"), post(email_codes::verify))
+        .route(
+            &at("/email-otp/request-password-reset"),
+            post(email_codes::request_reset),
+        )
+        .route(
+            &at("/forget-password/email-otp"),
+            post(email_codes::request_reset),
+        )
+        .route(&at("/email-otp/reset-password"), post(email_codes::reset))
+        .route(
+            &at("/email-otp/request-email-change"),
+            post(email_codes::request_change),
+        )
+        .route(&at("/email-otp/change-email"), post(email_codes::change))
 }
 
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.

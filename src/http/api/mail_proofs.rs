@@ -13,14 +13,13 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::mailbox;
-use crate::flows::account::mailbox::{Evidence, Proof, Standing};
+use crate::flows::account::mailbox::{Proof, Standing};
 use crate::flows::account::{change_email, verify_email};
-use crate::flows::authenticated::Authenticated;
 use crate::flows::mail::mail_links;
-use crate::flows::session::read_session::Accepts;
 use crate::model::mail::{MailToken, Purpose};
 
 use super::emails::{after_post, led_to};
+use crate::http::delivery::asker::Asker;
 use crate::http::delivery::device::know_anew;
 use crate::http::delivery::views;
 use crate::http::edge::body::Submitted;
@@ -35,37 +34,6 @@ use crate::http::edge::redirects::query_of;
 use crate::http::pages::Page;
 use crate::http::pages::account::after_agreement;
 use crate::http::pages::ask::{Prove, confirm, prove};
-
-/// What ties the browser of the request to an account.
-struct Asker<'c> {
-    session: Option<Authenticated>,
-    session_cookies: Vec<&'c str>,
-    devices: Vec<&'c str>,
-}
-
-impl<'c> Asker<'c> {
-    async fn of(app: &App, credentials: &'c Credentials) -> Result<Self, Error> {
-        let session = credentials
-            .authenticate(app, Accepts::SessionTokenOnly)
-            .await?
-            .and_then(Result::ok);
-        let borrow = |cookies: &'c [String]| cookies.iter().map(String::as_str).collect();
-        Ok(Self {
-            session,
-            session_cookies: borrow(&credentials.session_cookies),
-            devices: borrow(&credentials.devices),
-        })
-    }
-
-    fn evidence<'e>(&'e self, password: Option<&'e str>) -> Evidence<'e> {
-        Evidence {
-            session: self.session.as_ref(),
-            session_cookies: &self.session_cookies,
-            devices: &self.devices,
-            password,
-        }
-    }
-}
 
 /// Shows the page of a valid link.
 async fn ask(
@@ -231,7 +199,12 @@ pub(in crate::http) async fn act(
 
 /// Redirects to the page on which the owner of the mailbox chooses a password, once. A script gets
 /// the URL in JSON.
-fn choose_password(app: &App, token: &str, callback: Option<&str>, is_form: bool) -> Response {
+pub(super) fn choose_password(
+    app: &App,
+    token: &str,
+    callback: Option<&str>,
+    is_form: bool,
+) -> Response {
     let path = format!(
         "{}/reset-password/{token}{}",
         app.config.server.base_path,

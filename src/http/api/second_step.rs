@@ -1,5 +1,6 @@
-//! `/two-factor/verify-totp` and `/two-factor/verify-backup-code`: the second step of a sign-in, or,
-//! in a live session, the confirmation of an authenticator app and the proof of the factor again.
+//! `/two-factor/verify-totp`, `/two-factor/verify-otp` and `/two-factor/verify-backup-code`: the second
+//! step of a sign-in, or, in a live session, the confirmation of a new factor and the proof of it again.
+//! `/two-factor/send-otp` mails the code.
 
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::two_factor_session;
 use crate::flows::login::second_step as flow;
-use crate::flows::login::second_step::Code;
+use crate::flows::login::second_step::{Code, Verified};
+use crate::flows::login::step_code;
 use crate::flows::session::read_session::Accepts;
 use crate::http::delivery::second_step as delivery;
 use crate::http::delivery::session_delivery::{Replaced, deliver_anew};
 use crate::http::delivery::views;
-use crate::http::edge::body::Fields;
+use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
@@ -30,6 +32,7 @@ use crate::model::audit::event::Requester;
 enum Kind {
     Totp,
     Recovery,
+    Mailed,
 }
 
 impl Kind {
@@ -37,6 +40,7 @@ impl Kind {
         match self {
             Self::Totp => Code::Totp(typed),
             Self::Recovery => Code::Recovery(typed),
+            Self::Mailed => Code::Mailed(typed),
         }
     }
 }
@@ -57,6 +61,44 @@ pub(in crate::http) async fn verify_backup_code(
     body: Fields,
 ) -> Result<Response, Error> {
     verify(&app, Kind::Recovery, &credentials, &requester, body).await
+}
+
+pub(in crate::http) async fn verify_otp(
+    State(app): State<Arc<App>>,
+    Client(requester): Client,
+    credentials: Credentials,
+    body: Fields,
+) -> Result<Response, Error> {
+    verify(&app, Kind::Mailed, &credentials, &requester, body).await
+}
+
+/// Mails a code for the pending sign-in or, in a live session, for a new proof.
+pub(in crate::http) async fn send_otp(
+    State(app): State<Arc<App>>,
+    Client(requester): Client,
+    credentials: Credentials,
+    Optional(mut body): Optional,
+) -> Result<Response, Error> {
+    let challenge = body.text_or_nothing("challenge", MAX_WORD);
+    let challenge = body.finish(challenge)?;
+    let sent = json!({ "status": true });
+    if challenge.is_none() {
+        let who = credentials
+            .authenticate(&app, Accepts::SessionTokenOnly)
+            .await?;
+        if let Some(Ok(who)) = who {
+            let acting = Acting::of(who, requester.clone());
+            let own = acting.who.own_account()?;
+            two_factor_session::send_code(&app, own, &requester).await?;
+            return Ok(Json(sent).into_response());
+        }
+    }
+    let secrets: Vec<&str> = match &challenge {
+        Some(challenge) => vec![challenge.as_str()],
+        None => credentials.challenges.iter().map(String::as_str).collect(),
+    };
+    step_code::send(&app, &secrets, &requester).await?;
+    Ok(Json(sent).into_response())
 }
 
 /// Verifies a code. A native client names the pending sign-in in the body. In a browser a live session comes first,
@@ -102,7 +144,13 @@ async fn verify(
             delivery::forget_challenge(app, &mut headers);
             return Ok((headers, Error::Flow(Refused::TooManyAttempts)).into_response());
         }
-        outcome => outcome?,
+        outcome => match outcome? {
+            Verified::Done(completed) => completed,
+            // The pending sign-in goes on under the same secret.
+            Verified::More(waiting) => {
+                return Ok(Json(delivery::asked(waiting.steps)).into_response());
+            }
+        },
     };
     let grant = &completed.tokens;
     let mut answer =
@@ -118,7 +166,9 @@ async fn in_session(app: &App, acting: &Acting, code: Code<'_>) -> Result<Respon
     let own = who.own_account()?;
     let (user, grant) = match code {
         Code::Totp(code) => two_factor_session::confirm(app, own, code, requester).await?,
-        Code::Recovery(_) => two_factor_session::step_up(app, own, code, requester).await?,
+        Code::Recovery(_) | Code::Mailed(_) => {
+            two_factor_session::step_up(app, own, code, requester).await?
+        }
     };
     let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();

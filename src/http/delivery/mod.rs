@@ -2,8 +2,11 @@
 //! cookies or in the body, the shapes of users and sessions, and what is cleared at the end.
 
 pub(in crate::http) mod acting;
+pub(in crate::http) mod asker;
 pub(in crate::http) mod device;
+pub(in crate::http) mod email_code;
 pub(in crate::http) mod second_step;
 pub(in crate::http) mod session_delivery;
+pub(in crate::http) mod signed_in;
 pub(in crate::http) mod signed_out;
 pub(in crate::http) mod views;

@@ -15,11 +15,21 @@ use crate::model::session::session::Delivery;
 
 /// Returns the methods as the Better Auth client knows them; a recovery code stands for any of them.
 fn methods(steps: Steps) -> Vec<&'static str> {
-    [(Steps::TOTP, "totp"), (Steps::MAILED_CODE, "otp")]
+    let mailed = Steps::MAILED_CODE | Steps::MAILBOX;
+    [(Steps::TOTP, "totp"), (mailed, "otp")]
         .into_iter()
-        .filter(|(step, _)| steps.contains(*step))
+        .filter(|(step, _)| steps.intersects(*step))
         .map(|(_, name)| name)
         .collect()
+}
+
+/// Returns what a sign-in waits for: a code, or the enrolment of a first factor.
+pub(in crate::http) fn asked(steps: Steps) -> Value {
+    let mut answer = json!({ "twoFactorRedirect": true, "twoFactorMethods": methods(steps) });
+    if steps.contains(Steps::ENROL_TOTP) {
+        answer["enrol"] = json!(["totp"]);
+    }
+    answer
 }
 
 /// Sets the cookie of the pending sign-in, and clears those of the session that the browser had.
@@ -44,8 +54,7 @@ pub(in crate::http) fn pending(
 
 /// Makes the answer of a pending sign-in; a native client gets its secret in the body.
 pub(in crate::http) fn answer(pending: &PendingSignIn) -> Value {
-    let methods = methods(pending.steps);
-    let mut answer = json!({ "twoFactorRedirect": true, "twoFactorMethods": methods });
+    let mut answer = asked(pending.steps);
     if pending.delivery == Delivery::Body {
         answer["challenge"] = pending.challenge.as_str().into();
     }
@@ -75,6 +84,15 @@ pub(in crate::http) fn completed(
                 answer["trustedDeviceToken"] = token.as_str().into();
             }
         }
+    }
+}
+
+/// Returns the page for the second step, with `query` behind it.
+pub(in crate::http) fn page(app: &App, query: &str) -> String {
+    let page = &app.config.two_factor.page;
+    match query.strip_prefix('?') {
+        Some(pair) if page.contains('?') => format!("{page}&{pair}"),
+        _ => format!("{page}{query}"),
     }
 }
 

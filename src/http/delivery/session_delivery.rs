@@ -21,12 +21,10 @@ use crate::model::session::ticket::Retry;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-/// Reads `rememberMe`, `tokenDelivery`, `refreshRetry` and `callbackURL`.
-pub(in crate::http) fn session_options(
-    body: &mut Fields,
-) -> (Unchecked<Options>, Unchecked<Option<String>>) {
+/// Reads `tokenDelivery`: how tokens travel.
+pub(in crate::http) fn token_delivery(body: &mut Fields) -> Unchecked<Delivery> {
     let word = body.text_or_nothing("tokenDelivery", MAX_WORD);
-    let delivery = body.check(
+    body.check(
         "tokenDelivery",
         word,
         "expected cookie or body",
@@ -35,7 +33,14 @@ pub(in crate::http) fn session_options(
             Some("body") => Some(Delivery::Body),
             Some(_) => None,
         },
-    );
+    )
+}
+
+/// Reads `rememberMe`, `tokenDelivery`, `refreshRetry` and `callbackURL`.
+pub(in crate::http) fn session_options(
+    body: &mut Fields,
+) -> (Unchecked<Options>, Unchecked<Option<String>>) {
+    let delivery = token_delivery(body);
     let remember = body.optional_bool("rememberMe").or(true);
     let word = body.text_or_nothing("refreshRetry", MAX_WORD);
     let retry = body.check("refreshRetry", word, "expected window or ticket", |word| {

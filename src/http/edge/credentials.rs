@@ -40,6 +40,8 @@ pub(in crate::http) struct Credentials {
     pub(in crate::http) challenges: Vec<String>,
     /// Tokens of a browser that needs no second step for a time.
     pub(in crate::http) remembered: Vec<String>,
+    /// Bindings of codes that this browser has asked for.
+    pub(in crate::http) codes: Vec<String>,
     /// Refresh cookies; `flows::session::carried` decides which one counts.
     pub(in crate::http) refresh_cookies: Vec<String>,
     /// Cookies with an admin's own session, set aside during an impersonation.
@@ -83,6 +85,7 @@ impl FromRequestParts<Arc<App>> for Credentials {
             devices: cookies::read(app, &parts.headers, Name::Device),
             challenges: cookies::read(app, &parts.headers, Name::Challenge),
             remembered: cookies::read(app, &parts.headers, Name::Remembered),
+            codes: cookies::read(app, &parts.headers, Name::Code),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
             admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
             ends_with_browser: !cookies::read(app, &parts.headers, Name::DontRemember).is_empty(),
@@ -168,15 +171,26 @@ impl FromRequestParts<Arc<App>> for Authenticated {
         let credentials = Credentials::from_request_parts(parts, app)
             .await
             .unwrap_or_default();
-        match credentials
+        let who = credentials
             .authenticate(app, Accepts::SessionTokenOnly)
-            .await?
-        {
-            Some(Ok(who)) => Ok(Self(who)),
-            Some(Err(AuthFailure::Unrecognised)) => Err(Error::InvalidToken),
-            Some(Err(AuthFailure::SessionEnded(end))) => Err(over(app, end)),
-            None => Err(crate::flows::Error::Unauthorized.into()),
-        }
+            .await?;
+        required(app, who).map(Self)
+    }
+}
+
+/// Returns the session that a request needs.
+///
+/// # Errors
+/// 401, with the lines that clear the cookies of a session that has ended.
+pub(in crate::http) fn required(
+    app: &App,
+    who: Option<Result<authenticated::Authenticated, AuthFailure>>,
+) -> Result<authenticated::Authenticated, Error> {
+    match who {
+        Some(Ok(who)) => Ok(who),
+        Some(Err(AuthFailure::Unrecognised)) => Err(Error::InvalidToken),
+        Some(Err(AuthFailure::SessionEnded(end))) => Err(over(app, end)),
+        None => Err(crate::flows::Error::Unauthorized.into()),
     }
 }
 

@@ -38,11 +38,13 @@ pub(in crate::http) enum Name {
     Challenge,
     /// The browser needs no second step for a time; kept at sign-out.
     Remembered,
+    /// The binding of codes and links that this browser has asked for.
+    Code,
     /// What a visitor has typed into a form of the pages, for the next page.
     Typed,
 }
 
-const NAMES: [Name; 9] = [
+const NAMES: [Name; 10] = [
     Name::Session,
     Name::SessionData,
     Name::DontRemember,
@@ -51,6 +53,7 @@ const NAMES: [Name; 9] = [
     Name::Refresh,
     Name::Challenge,
     Name::Remembered,
+    Name::Code,
     Name::Typed,
 ];
 
@@ -71,6 +74,7 @@ impl Name {
             Self::Refresh => "refresh_token",
             Self::Challenge => "two_factor",
             Self::Remembered => "trust_device",
+            Self::Code => "email_code",
             Self::Typed => "typed",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
@@ -78,10 +82,11 @@ impl Name {
 
     /// Returns whether browsers only accept and send the cookie for this host, so that no other
     /// host of the site can set it. Always so for a known device: it decides whose browser opens
-    /// the link of a mail, and only browsers use it. The same holds for what was typed, which only
-    /// the pages read.
+    /// the link of a mail, and only browsers use it. The same holds for the binding of a code, and
+    /// for what was typed, which only the pages read.
     fn is_for_this_host_alone(self, app: &App) -> bool {
-        self == Self::Typed || self == Self::Device || app.config.sessions.cookie_host_prefix
+        matches!(self, Self::Typed | Self::Device | Self::Code)
+            || app.config.sessions.cookie_host_prefix
     }
 }
 

@@ -81,7 +81,7 @@ pub enum Error {
     InvalidFormToken,
     /// The keys cannot be rotated yet, or have just been.
     KeysTooYoung,
-    /// The link of a mail is invalid; with the status that its path has for this.
+    /// The link or the code of a mail is refused; with the status that its path has for this.
     Link(StatusCode, flows::Error),
     /// 401 although a credential was sent.
     InvalidToken,

@@ -43,6 +43,11 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::BackupCodesNotEnabled
         | E::TotpAlreadyEnabled
         | E::OtpNotConfigured
+        | E::OtpHasExpired
+        | E::EmailSignInDisabled
+        | E::InvalidOtp
+        | E::OtpExpired
+        | E::OtpRequired
         | E::TwoFactorNotEnabled
         | E::InvalidTarget => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
@@ -60,6 +65,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::NewPasswordRequired
         | E::EmailNotVerified
         | E::EmailDomainNotAllowed
+        | E::TooManyCodeTries
         | E::SessionNotFresh
         | E::InsufficientAuthentication
         | E::NotAllowed(_)
