@@ -1,7 +1,9 @@
 //! The sentences of a mail in one language, from the catalogues that pages use, too: the keys
-//! `mail.NAME.subject`, `.words`, `.button`, `.after` and `.page`.
+//! `mail.NAME.subject`, `.words`, `.button`, `.after` and `.page`. A mail that may have a link
+//! beside its code has `.code_subject` and `.code_words` for a code alone.
 
 use crate::model::kernel::locale::Messages;
+use crate::model::login::email_code::CodePurpose;
 use crate::model::mail::Template;
 
 use super::values::TemplateContext;
@@ -15,6 +17,8 @@ pub(super) struct Sentences {
     pub button: String,
     pub link_help: String,
     pub link_lifetime: String,
+    pub code_lifetime: String,
+    pub code_secret: String,
     pub after: String,
     pub page: String,
 }
@@ -27,6 +31,7 @@ impl Sentences {
             ("name", &w.name),
             ("email", &w.email),
             ("new_email", &w.new_email),
+            ("code", &w.code),
             ("time", &w.time),
             ("device", &w.device),
             ("network", &w.network),
@@ -41,7 +46,15 @@ impl Sentences {
                 None => String::new(),
             }
         };
-        let mut words = vec![said("words")];
+        let lifetime = |key| messages.filled(key, &[("time", &w.lifetime)]);
+        // An application can ask for a mail without the link.
+        let is_code_alone = template == Template::Code(CodePurpose::SignIn) && w.link.is_empty();
+        let (subject, words) = if is_code_alone {
+            ("code_subject", "code_words")
+        } else {
+            ("subject", "words")
+        };
+        let mut words = vec![said(words)];
         if template == Template::RefreshTokenReused && !w.other_time.is_empty() {
             let other = [
                 ("device", w.other_device.as_str()),
@@ -58,12 +71,23 @@ impl Sentences {
             messages.filled("mail.hello", &values)
         };
         Self {
-            subject: said("subject"),
+            subject: said(subject),
             hello,
             words,
             button: said("button"),
             link_help: messages.text("mail.link_help").to_owned(),
-            link_lifetime: messages.filled("mail.link_lifetime", &[("time", &w.lifetime)]),
+            link_lifetime: lifetime(if w.code.is_empty() {
+                "mail.link_lifetime"
+            } else {
+                "mail.link_and_code_lifetime"
+            }),
+            // With a link, the sentence about both stands below the link.
+            code_lifetime: if w.link.is_empty() {
+                lifetime("mail.code_lifetime")
+            } else {
+                String::new()
+            },
+            code_secret: messages.filled("mail.code_secret", &values),
             after: said("after"),
             page: said("page"),
         }
@@ -86,8 +110,44 @@ mod tests {
             for part in [&said.subject, &said.words[0], &said.after] {
                 assert!(!part.is_empty(), "{name}: {said:?}");
             }
-            let has_link = matches!(template, Template::Link(_));
+            let has_link = matches!(
+                template,
+                Template::Link(_) | Template::Code(CodePurpose::SignIn)
+            );
             assert_eq!(has_link, !said.button.is_empty(), "{name}: {said:?}");
         }
+    }
+
+    #[test]
+    fn a_code_alone_stands_in_the_subject_and_a_link_is_named_beside_it() {
+        let locales = Locales::build(&[]).unwrap();
+        let said = |language: &str, purpose, link: &str| {
+            let values = TemplateContext {
+                code: "123456".into(),
+                lifetime: "TIME".into(),
+                link: link.into(),
+                ..TemplateContext::default()
+            };
+            let messages = locales.of(Some(language));
+            Sentences::of(Template::Code(purpose), &values, &messages)
+        };
+        for language in locales.names() {
+            for purpose in CodePurpose::ALL {
+                let alone = said(language, purpose, "");
+                assert!(alone.subject.starts_with("123456 "), "{alone:?}");
+                assert!(alone.code_lifetime.contains("TIME"), "{alone:?}");
+                assert!(!alone.code_secret.is_empty(), "{alone:?}");
+            }
+            let both = said(language, CodePurpose::SignIn, "https://example.com");
+            assert!(!both.subject.contains("123456"), "{both:?}");
+            assert!(both.link_lifetime.contains("TIME"), "{both:?}");
+            assert_eq!(both.code_lifetime, "");
+            assert_ne!(both.words, said(language, CodePurpose::SignIn, "").words);
+        }
+        let both = said("en", CodePurpose::SignIn, "https://example.com");
+        assert_eq!(
+            both.link_lifetime,
+            "The link and the code work for TIME. You need only one of them, and it works once."
+        );
     }
 }

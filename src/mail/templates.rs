@@ -58,6 +58,7 @@ impl Templates {
             app_name: "x".into(),
             name: "x".into(),
             link: "https://example.com".into(),
+            code: "123456".into(),
             page: "https://example.com".into(),
             other_time: "x".into(),
             ..TemplateContext::default()
@@ -248,12 +249,16 @@ mod tests {
             })
             .map(Template::as_str)
             .collect();
-        // The first five hold a link of their own; the last one asks to write to a person.
+        // The first hold a link or a code of their own; the last one asks to write to a person.
         let expected = [
             "verify_email",
             "reset_password",
             "verify_change",
             "invitation",
+            "sign_in",
+            "verify_code",
+            "reset_code",
+            "change_code",
             "email_changed",
         ];
         assert_eq!(without, expected);

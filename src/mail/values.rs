@@ -10,6 +10,7 @@ pub struct TemplateContext {
     pub email: String,
     pub new_email: String,
     pub link: String,
+    pub code: String,
     pub lifetime: String,
     pub page: String,
     pub time: String,

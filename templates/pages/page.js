@@ -65,10 +65,23 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   });
 }
 // Back from the next page: the form is there to be used again.
-addEventListener("pageshow", () => {
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
   for (const button of document.querySelectorAll("form[aria-busy] button")) button.disabled = false;
   for (const form of document.querySelectorAll("form[aria-busy]")) form.removeAttribute("aria-busy");
 });
+
+// The link of a mail in the browser that asked for it: nothing is left to ask. A page that was loaded ahead or in another tab waits until it is seen.
+for (const form of document.querySelectorAll("form[data-post-now]")) {
+  const seen = new AbortController();
+  const post = () => {
+    if (document.visibilityState !== "visible" || document.prerendering) return;
+    seen.abort();
+    form.requestSubmit();
+  };
+  for (const moment of ["visibilitychange", "prerenderingchange"]) document.addEventListener(moment, post, { signal: seen.signal });
+  post();
+}
 
 for (const input of document.querySelectorAll("input[data-show]")) {
   const button = document.createElement("button");

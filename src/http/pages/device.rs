@@ -8,7 +8,7 @@ pub(super) fn device(page: &Page, user_agent: &str) -> String {
 }
 
 /// Returns the device of a user agent in words that stand alone.
-pub(super) fn named(page: &Page, user_agent: &str) -> String {
+pub(in crate::http) fn named(page: &Page, user_agent: &str) -> String {
     match device(page, user_agent) {
         unknown if unknown.is_empty() => page.t("device.unknown").to_owned(),
         known => known,

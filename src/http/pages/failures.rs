@@ -39,6 +39,7 @@ fn words_of(status: StatusCode, code: &str) -> (&'static str, &'static str) {
         "EMAIL_PASSWORD_SIGN_UP_DISABLED"
         | "RESET_PASSWORD_DISABLED"
         | "VERIFICATION_EMAIL_NOT_ENABLED"
+        | "EMAIL_SIGN_IN_DISABLED"
         | "CHANGE_EMAIL_DISABLED" => return ("fault.off", "fault.404_text"),
         _ => {}
     }
@@ -125,6 +126,8 @@ fn way_on(page: &Page, code: &str, path: &str, back: &str) -> (String, &'static 
 fn another_link(path: &str) -> (String, &'static str) {
     if path.contains("/reset-password") {
         ("/auth/forgot-password".to_owned(), "to_new_link")
+    } else if path.contains("/magic-link") {
+        ("/auth/sign-in/email".to_owned(), "to_new_link")
     } else if path.contains("/delete-user") {
         ("/auth/account".to_owned(), "to_account")
     } else {
@@ -213,7 +216,7 @@ impl ErrorPage {
             link,
         };
         if let Ok(body) = told.render() {
-            put(&mut response, body, "");
+            put(&mut response, body, &[]);
         }
         response
     }

@@ -46,9 +46,10 @@ impl TypedTwice {
     }
 }
 
-/// Returns the field that an error code is about; other codes are about the whole form.
-fn field_of(code: &str) -> Option<&'static str> {
+/// Returns the field of a form that an error code is about; other codes are about the whole form.
+fn field_of(form: &str, code: &str) -> Option<&'static str> {
     match code {
+        "INVALID_CODE" if form == "mailed" => Some("mailed"),
         "INVALID_EMAIL"
         | "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"
         | "EMAIL_DOMAIN_NOT_ALLOWED"
@@ -60,9 +61,19 @@ fn field_of(code: &str) -> Option<&'static str> {
         | "PASSWORD_TOO_COMMON"
         | "PASSWORD_COMPROMISED" => Some("password"),
         "INVALID_PASSWORD" => Some("current"),
-        "INVALID_CODE" => Some("code"),
+        "INVALID_CODE" | "INVALID_OTP" => Some("code"),
         "INVALID_BACKUP_CODE" => Some("recovery"),
         _ => None,
+    }
+}
+
+/// Returns the code whose words tell an error in a form: what is said of a code of the authenticator
+/// app does not fit one of a mail.
+fn words_of<'c>(form: &str, code: &'c str) -> &'c str {
+    match code {
+        "INVALID_CODE" if form == "mailed" => "INVALID_OTP",
+        "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE" => "TOO_MANY_ATTEMPTS",
+        _ => code,
     }
 }
 
@@ -71,13 +82,14 @@ fn fields_of(form: &str) -> &'static [&'static str] {
     match form {
         "sign-in" => &["email", "password"],
         "sign-up" => &["name", "email", "password", "again"],
-        "forgot" | "verify" | "email" => &["email"],
+        "forgot" | "verify" | "email" | "email-sign-in" => &["email"],
         "reset" => &["password", "again"],
         "prove" => &["password"],
         "name" => &["name"],
         "password" => &["current", "password", "again"],
-        "delete" | "set-up" | "renew" | "turn-off" => &["current"],
-        "challenge" | "confirm" | "step-up" => &["code"],
+        "delete" | "set-up" | "by-mail" | "renew" | "turn-off" => &["current"],
+        "challenge" | "confirm" | "step-up" | "email-code" => &["code"],
+        "mailed" => &["mailed"],
         "recovery" => &["recovery"],
         _ => &[],
     }
@@ -88,7 +100,17 @@ fn fields_of(form: &str) -> &'static [&'static str] {
 fn is_whole_page(form: &str) -> bool {
     matches!(
         form,
-        "sign-in" | "sign-up" | "forgot" | "verify" | "reset" | "prove" | "challenge" | "recovery"
+        "sign-in"
+            | "sign-up"
+            | "forgot"
+            | "verify"
+            | "reset"
+            | "prove"
+            | "challenge"
+            | "recovery"
+            | "mailed"
+            | "email-sign-in"
+            | "email-code"
     )
 }
 
@@ -151,10 +173,13 @@ impl Form {
         self.problems.value("again", same, page.t("form.differs"))
     }
 
-    /// Checks that a text is a code of six digits; spaces do not count. The code itself is compared
-    /// later, so that a slip costs none of the tries.
+    /// Checks that a text is a code of six digits; spaces and dashes do not count. The code itself is
+    /// compared later, so that a slip costs none of the tries.
     pub(super) fn six_digits(&mut self, page: &Page, name: &str, text: &str) -> Unchecked<String> {
-        let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let digits: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .collect();
         let key = if digits.is_empty() {
             "form.missing"
         } else {
@@ -202,9 +227,9 @@ impl Form {
         }
         let code = error.code();
         let text = page
-            .meaning(code)
+            .meaning(words_of(self.id, code))
             .map_or_else(|| error.message(), ToOwned::to_owned);
-        match field_of(code) {
+        match field_of(self.id, code) {
             Some(field) => drop(self.refused.insert(field, text)),
             None => self.said = text,
         }

@@ -6,21 +6,26 @@ pub(in crate::http) mod account;
 pub(super) mod ask;
 mod assets;
 mod console;
-mod device;
+pub(super) mod device;
 mod durations;
+mod enrolment;
 pub(super) mod failures;
 pub(in crate::http) mod form;
 pub(in crate::http) mod login;
+pub(super) mod magic_link;
 mod offers;
 mod page;
 mod paths;
+mod qr;
 mod strength;
 mod typed;
 mod visitor;
 
-use self::account::two_step::{self, forms as two_step_forms};
+use self::account::two_step::{self, by_mail, forms as two_step_forms};
 use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
-use self::login::{challenge, passwords, sign_in, sign_up, verify_email};
+use self::login::{
+    challenge, email_sign_in, enrol, enter_code, passwords, sign_in, sign_up, verify_email,
+};
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,9 +44,16 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/auth", get(sign_in::front))
         .route("/auth/sign-in", get(sign_in::show).post(sign_in::send))
         .route(
+            "/auth/sign-in/email",
+            get(email_sign_in::show).post(email_sign_in::send),
+        )
+        .route("/auth/sign-in/code", post(enter_code::send))
+        .route(
             "/auth/challenge",
             get(challenge::show).post(challenge::send),
         )
+        .route("/auth/challenge/send", post(challenge::mail))
+        .route("/auth/challenge/enrol", post(enrol::begin))
         .route("/auth/sign-up", get(sign_up::show).post(sign_up::send))
         .route("/auth/sign-out", post(sign_in::sign_out))
         .route(
@@ -74,6 +86,8 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/auth/account/security/confirm",
             post(two_step_forms::confirm),
         )
+        .route("/auth/account/security/by-mail", post(by_mail::begin))
+        .route("/auth/account/security/send", post(by_mail::send))
         .route("/auth/account/security/prove", post(two_step_forms::prove))
         .route("/auth/account/security/codes", post(two_step_forms::codes))
         .route(

@@ -14,6 +14,11 @@ impl Page {
         self.app.config.mail.sends()
     }
 
+    /// Returns whether users can sign in with a link or a code in a mail.
+    pub(super) fn mails_sign_in(&self) -> bool {
+        self.app.config.sign_in.by_mail && self.mails()
+    }
+
     /// Returns whether the pages can send another link in place of an invalid one.
     pub(super) fn sends_links(&self) -> bool {
         self.app.config.pages.enabled && self.mails()
@@ -53,6 +58,12 @@ impl Page {
 
     pub(super) fn signs_up(&self) -> bool {
         self.app.config.sign_up.enabled
+    }
+
+    /// Returns whether a user with this email address may sign up.
+    pub(super) fn admits(&self, email: &str) -> bool {
+        let domains = &self.app.config.sign_up.domains;
+        self.signs_up() && email.parse().is_ok_and(|email| domains.admit(&email))
     }
 
     /// Returns whether a new password has to be typed twice even if it can be shown.

@@ -92,6 +92,15 @@ impl Page {
     /// Renders the page as an answer. `leads_to` is the URL that its form finally redirects to,
     /// which the Content-Security-Policy has to name.
     pub(super) fn answer(template: &impl Template, status: StatusCode, leads_to: &str) -> Response {
+        Self::answer_to(template, status, &[leads_to])
+    }
+
+    /// Renders the page as an answer, if its form may redirect to any of several URLs.
+    pub(super) fn answer_to(
+        template: &impl Template,
+        status: StatusCode,
+        leads_to: &[&str],
+    ) -> Response {
         let Ok(body) = template.render() else {
             return Error::Internal("a page does not render".into()).into_response();
         };
@@ -106,23 +115,24 @@ impl Page {
             return Error::Internal("a page does not render".into()).into_response();
         };
         let mut response = error.into_response();
-        put(&mut response, body, leads_to);
+        put(&mut response, body, &[leads_to]);
         response
     }
 }
 
 /// Writes a complete body, which no outer layer replaces.
-pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
+pub(super) fn put(response: &mut Response, body: String, leads_to: &[&str]) {
     const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-    // A source of a policy has a host, or is only a scheme.
-    let origin = origin_of(leads_to)
-        .map(|origin| {
-            origin
-                .strip_suffix("//")
-                .map_or_else(|| origin.clone(), ToOwned::to_owned)
-        })
-        .unwrap_or_default();
-    let policy = header_text::value(format!("{RULES} {origin}").trim_end());
+    let mut policy = RULES.to_owned();
+    let mut origins: Vec<String> = leads_to.iter().filter_map(|url| origin_of(url)).collect();
+    origins.sort();
+    origins.dedup();
+    for origin in &origins {
+        policy.push(' ');
+        // A source of a policy has a host, or is only a scheme.
+        policy.push_str(origin.strip_suffix("//").unwrap_or(origin));
+    }
+    let policy = header_text::value(&policy);
     if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
         failure.shown = true;
     }

@@ -16,6 +16,7 @@ pub(super) fn page_of(path: &str) -> String {
         ["auth", "admin", "users", _, ..] => 4,
         ["auth", "admin", _, ..] | ["auth", "account", "security", ..] => 3,
         ["auth", "sign-out"] | ["auth"] => 1,
+        ["auth", "sign-in", "code"] => return "/auth/sign-in/email".to_owned(),
         ["auth", ..] => 2,
         _ => return "/auth".to_owned(),
     };
@@ -52,6 +53,8 @@ mod tests {
             ("/auth/account/sessions/end-others", "/auth/account"),
             ("/auth/account/security/turn-off", "/auth/account/security"),
             ("/auth/sign-out", "/auth"),
+            ("/auth/sign-in/code", "/auth/sign-in/email"),
+            ("/auth/challenge/send", "/auth/challenge"),
             ("/auth/admin/keys/rotate", "/auth/admin/keys"),
             ("/auth/admin/users/1/sessions/end", "/auth/admin/users/1"),
             ("/api/auth/verify-email", "/auth"),

@@ -25,10 +25,13 @@ use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::login::verify_email::DONE;
 use crate::http::pages::visitor::{OwnForm, see_other};
 
-use super::{account, done, respond, stale};
+use super::{account, done, has_password, respond, stale};
 
 /// Where the link of a changed email address leads to.
 const CHANGED: &str = "/auth/account?done=email";
+
+/// Where a user continues whose account was deleted.
+const DELETED: &str = "/auth/sign-in?done=deleted";
 
 /// Returns where to continue once the old mailbox has agreed to a change: with a link of the account
 /// page, to the text that names the link to the new mailbox; otherwise to the same URL.
@@ -235,6 +238,7 @@ pub(in crate::http::pages) async fn end_others(
     Ok(done("devices"))
 }
 
+/// Deletes the account of a user who proves the password. A user without one gets a link by email.
 pub(in crate::http::pages) async fn delete(
     State(app): State<Arc<App>>,
     OwnForm {
@@ -249,11 +253,21 @@ pub(in crate::http::pages) async fn delete(
     }
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let current = fields.finish(current)?;
-    let outcome = delete_user::with_password(&app, own, &current, &visitor.requester).await;
+    let requester = &visitor.requester;
+    let outcome = if has_password(&visitor).await? {
+        delete_user::with_password(&app, own, &current, requester).await
+    } else if visitor.page.mails() {
+        let callback = app.config.server.mount.outside(DELETED).into_owned();
+        let asked = delete_user::request(&app, own, Some(callback), requester).await;
+        let answer = asked.map(|()| done("delete_mailed")).map_err(Into::into);
+        return respond(&visitor, Form::new("delete"), answer).await;
+    } else {
+        delete_user::with_fresh_session(&app, own, requester).await
+    };
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();
         cookies::clear(&app, &mut headers, Clear::Session);
-        (headers, see_other("/auth/sign-in?done=deleted")).into_response()
+        (headers, see_other(DELETED)).into_response()
     });
     respond(&visitor, Form::new("delete"), answer.map_err(Into::into)).await
 }

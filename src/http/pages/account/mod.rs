@@ -10,8 +10,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::flows::Error as Refused;
+use crate::flows::account::two_factor;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
+use crate::model::login::gate::Factors;
 use crate::model::session::session::Session;
 
 use super::device::named;
@@ -30,6 +32,7 @@ pub(super) use forms::{delete, email, end_others, end_session, name, password, v
 struct Account<'p> {
     p: &'p Page,
     user: &'p User,
+    has_password: bool,
     name: &'p Form,
     email: &'p Form,
     password: &'p Form,
@@ -57,6 +60,12 @@ impl Device {
             current: own,
         }
     }
+}
+
+/// Returns whether the user has a password; a user who signed up by email has none.
+async fn has_password(visitor: &SignedIn) -> Result<bool, Error> {
+    let state = two_factor::state(&visitor.page.app, &visitor.who).await?;
+    Ok(state.factors.contains(Factors::PASSWORD))
 }
 
 /// Shows the page with one of its forms as it was sent, and why it was refused.
@@ -89,6 +98,7 @@ async fn account(
     let shown = Account {
         p: page,
         user: &who.user,
+        has_password: has_password(visitor).await?,
         name: form(0),
         email: form(1),
         password: form(2),

@@ -1,20 +1,19 @@
-//! `/auth/challenge`: the second step of a sign-in, with a code of the authenticator app or with a
-//! recovery code. A cookie of the sign-in page says which sign-in waits for it; without one the
-//! visitor begins again on the sign-in page.
+//! `/auth/challenge`: the second step of a sign-in, with a code of the authenticator app, a code in
+//! a mail or a recovery code. A cookie of the sign-in page says which sign-in waits for it; without
+//! one the visitor begins again on the sign-in page.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::login::second_step;
 use crate::flows::login::second_step::Code;
-use crate::http::delivery::second_step::{completed, forget_challenge};
-use crate::http::delivery::session_delivery::Replaced;
+use crate::flows::login::step_code;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
@@ -28,82 +27,108 @@ use crate::http::pages::paths::with_next;
 use crate::http::pages::visitor::see_other;
 use crate::model::login::gate::Steps;
 
-use super::sign_in::{onward, welcome};
-
-/// The path of the page that asks for a code of the authenticator app.
-const OWN: &str = "/auth/challenge";
-
-/// The path of the page that asks for a recovery code.
-const BY_RECOVERY: &str = "/auth/challenge?with=recovery";
+use super::enrol;
+use super::kind::Kind;
+use super::mailbox::sent;
+use super::pending::{go_on, over, secrets, verify};
+use super::sign_in::onward;
 
 #[derive(Template)]
 #[template(path = "pages/challenge.html")]
 struct Challenge<'p> {
     p: &'p Page,
     f: &'p Form,
+    /// The form that sends a code.
+    sends: &'p Form,
     next: &'p str,
     query: &'p str,
-    by_recovery: bool,
-    /// The page for the other kind of code; empty if the user has none of that kind.
-    other: String,
-    /// For how long the browser can be remembered, in words; empty if the settings do not allow it.
+    kind: Kind,
+    is_sent: bool,
+    /// Whether the code proves the mailbox, before a second factor is set up.
+    is_first: bool,
+    /// Whether the user can get a code by mail.
+    can_mail: bool,
+    /// The pages for the other kinds of code, each with the key of its text.
+    others: Vec<(String, &'static str)>,
+    /// For how long the browser can be remembered, in words; empty if it cannot.
     remember: String,
 }
 
-/// Returns the form for one of the two kinds of code.
-fn form_for(by_recovery: bool) -> Form {
-    Form::new(if by_recovery { "recovery" } else { "challenge" })
+/// What a page of the second step shows.
+struct Shown {
+    kind: Kind,
+    code: Form,
+    sends: Form,
+    /// Whether a code was sent by mail.
+    is_sent: bool,
 }
 
-fn secrets(credentials: &Credentials) -> Vec<&str> {
-    credentials.challenges.iter().map(String::as_str).collect()
-}
+impl Shown {
+    /// Makes the empty page for one of the kinds.
+    fn of(kind: Kind, is_sent: bool) -> Self {
+        Self {
+            kind,
+            code: kind.form(),
+            sends: Form::new(if is_sent { "again" } else { "send" }),
+            is_sent,
+        }
+    }
 
-/// Shows a form, with the reason if it was refused.
-fn challenge(
-    page: &Page,
-    form: &Form,
-    next: &str,
-    steps: Steps,
-    refused: Option<Error>,
-) -> Response {
-    let by_recovery = form.id() == "recovery";
-    let other = match by_recovery {
-        true if steps.contains(Steps::TOTP) => with_next(OWN, next),
-        false if steps.contains(Steps::RECOVERY_CODE) => with_next(BY_RECOVERY, next),
-        _ => String::new(),
-    };
-    let shown = Challenge {
-        p: page,
-        f: form,
-        next,
-        query: &query_of(next),
-        by_recovery,
-        other,
-        remember: page.remembered_for(),
-    };
-    let leads_to = onward(&page.app, next);
-    match refused {
-        None => Page::answer(&shown, StatusCode::OK, leads_to),
-        Some(error) => Page::refuse(&shown, error, leads_to),
+    /// Shows the page, with the reason if a form was refused.
+    fn answer(&self, page: &Page, next: &str, steps: Steps, refused: Option<Error>) -> Response {
+        let others = Kind::ALL
+            .into_iter()
+            .filter(|kind| *kind != self.kind && steps.intersects(kind.step()));
+        let is_first = steps.contains(Steps::MAILBOX);
+        let shown = Challenge {
+            p: page,
+            f: &self.code,
+            sends: &self.sends,
+            next,
+            query: &query_of(next),
+            kind: self.kind,
+            is_sent: self.is_sent,
+            is_first,
+            can_mail: steps.intersects(Kind::Mailed.step()),
+            others: others
+                .map(|kind| (with_next(kind.path(), next), kind.link()))
+                .collect(),
+            remember: if is_first {
+                String::new()
+            } else {
+                page.remembered_for()
+            },
+        };
+        let leads_to = onward(&page.app, next);
+        match refused {
+            None => Page::answer(&shown, StatusCode::OK, leads_to),
+            Some(error) => Page::refuse(&shown, error, leads_to),
+        }
+    }
+
+    /// Shows a refused form, as long as the sign-in can still be finished. If it has gone on in
+    /// another window, shows what it waits for now.
+    async fn again(
+        &self,
+        page: &Page,
+        next: &str,
+        credentials: &Credentials,
+        error: Error,
+    ) -> Result<Response, Error> {
+        match second_step::look(&page.app, &secrets(credentials)).await {
+            Ok(waiting) if !waiting.steps.contains(Steps::ENROL_TOTP) => {
+                Ok(self.answer(page, next, waiting.steps, Some(error)))
+            }
+            Ok(_) if self.kind == Kind::App => {
+                enrol::again(page, next, credentials, &self.code, error).await
+            }
+            Ok(_) => Ok(go_on(next)),
+            Err(error) => over(&page.app, next, error),
+        }
     }
 }
 
-/// Redirects to the sign-in page if the sign-in cannot be finished any more; returns every other
-/// error.
-fn over(app: &App, next: &str, error: Refused) -> Result<Response, Error> {
-    let done = match error {
-        Refused::InvalidTwoFactorCookie => "challenge_over",
-        Refused::TooManyAttempts => "challenge_spent",
-        error => return Err(error.into()),
-    };
-    let mut headers = HeaderMap::new();
-    forget_challenge(app, &mut headers);
-    let sign_in = with_next(&format!("/auth/sign-in?done={done}"), next);
-    Ok((headers, see_other(&sign_in)).into_response())
-}
-
-/// Shows the form for the code that the query asks for, or for the only kind that leads further.
+/// Shows the form for the code that the query asks for, or for the first kind that leads further.
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
     page: Page,
@@ -115,9 +140,48 @@ pub(in crate::http::pages) async fn show(
         Ok(waiting) => waiting.steps,
         Err(error) => return over(&app, &next, error),
     };
-    let asked = query.no_longer_than("with", MAX_WORD) == Some("recovery");
-    let form = form_for(asked || !steps.contains(Steps::TOTP));
-    Ok(challenge(&page, &form, &next, steps, None))
+    if steps.contains(Steps::ENROL_TOTP) {
+        return enrol::show(&page, &next, &credentials).await;
+    }
+    let asked = match query.no_longer_than("with", MAX_WORD) {
+        Some("email") => Kind::Mailed,
+        Some("recovery") => Kind::Recovery,
+        _ => Kind::App,
+    };
+    let kind = std::iter::once(asked)
+        .chain(Kind::ALL)
+        .find(|kind| steps.intersects(kind.step()))
+        .unwrap_or(Kind::Recovery);
+    let done = query.no_longer_than("done", MAX_CODE);
+    let is_sent = kind == Kind::Mailed && matches!(done, Some("sent" | "sent_again"));
+    Ok(Shown::of(kind, is_sent).answer(&page, &next, steps, None))
+}
+
+/// Sends a code to the mailbox, and redirects to the form for it.
+pub(in crate::http::pages) async fn mail(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(requester): Client,
+    credentials: Credentials,
+    Submitted(body): Submitted,
+) -> Result<Response, Error> {
+    let next = body.redirect_to(&app)?;
+    let is_again = body.has("again");
+    body.finish(())?;
+    match step_code::send(&app, &secrets(&credentials), &requester).await {
+        Ok(()) => {
+            let page_of_code = format!("{}&done={}", Kind::Mailed.path(), sent(is_again));
+            Ok(see_other(&with_next(&page_of_code, &next)))
+        }
+        Err(error @ (Refused::InvalidTwoFactorCookie | Refused::TooManyAttempts)) => {
+            over(&app, &next, error)
+        }
+        Err(error) => {
+            let mut shown = Shown::of(Kind::Mailed, is_again);
+            let error = shown.sends.refused(&page, error.into())?;
+            shown.again(&page, &next, &credentials, error).await
+        }
+    }
 }
 
 /// Finishes the sign-in with a code, or shows the form again with the reason.
@@ -130,63 +194,47 @@ pub(in crate::http::pages) async fn send(
 ) -> Result<Response, Error> {
     let next = body.redirect_to(&app)?;
     let code = body.optional_text("code", MAX_CODE).or_default();
+    let mailed = body.optional_text("mailed", MAX_CODE);
     let recovery = body.optional_text("recovery", MAX_CODE);
+    // Only the page of a new authenticator app has it.
+    let made = body.optional_text("made", MAX_CODE);
     let remember = body.has("trust");
-    let (code, recovery) = body.finish((code, recovery))?;
-    let by_recovery = recovery.is_some();
+    let (code, mailed, recovery, made) = body.finish((code, mailed, recovery, made))?;
+    if let Some(made) = made {
+        return enrol::confirm(&page, &next, &credentials, &code, &made, &requester).await;
+    }
+    let (kind, text) = match (recovery, mailed) {
+        (Some(recovery), _) => (Kind::Recovery, recovery),
+        (None, Some(mailed)) => (Kind::Mailed, mailed),
+        (None, None) => (Kind::App, code),
+    };
+    let mut shown = Shown::of(kind, kind == Kind::Mailed);
     let trust = if remember { "yes" } else { "no" };
-    let mut form = form_for(by_recovery).filled("trust", trust);
-    let checked = match recovery {
-        Some(recovery) => form.required(&page, "recovery", recovery),
-        None => form.six_digits(&page, "code", &code),
+    shown.code = shown.code.filled("trust", trust);
+    let checked = match kind {
+        Kind::App => shown.code.six_digits(&page, "code", &text),
+        Kind::Mailed => shown.code.six_digits(&page, "mailed", &text),
+        Kind::Recovery => shown.code.required(&page, "recovery", text),
     };
-    let text = match form.finish(checked) {
+    let text = match shown.code.finish(checked) {
         Ok(text) => text,
-        Err(error) => return again(&page, &form, &next, &credentials, error).await,
+        Err(error) => return shown.again(&page, &next, &credentials, error).await,
     };
-    let code = if by_recovery {
-        Code::Recovery(&text)
-    } else {
-        Code::Totp(&text)
+    let code = match kind {
+        Kind::App => Code::Totp(&text),
+        Kind::Mailed => Code::Mailed(&text),
+        Kind::Recovery => Code::Recovery(&text),
     };
-    let presented = Replaced::of(&credentials);
-    let secrets = secrets(&credentials);
-    match second_step::verify(
-        &app,
-        &secrets,
-        code,
-        remember,
-        presented.borrow(),
-        &requester,
-    )
-    .await
-    {
-        Ok(done) => {
-            let mut answer = welcome(&page, &presented, &done.tokens, &done.user, &next);
-            let mut told = serde_json::Value::Null;
-            completed(&app, &done, &mut told, answer.headers_mut());
-            Ok(answer)
-        }
+    match verify(&page, &credentials, code, remember, &next, &requester).await {
+        Ok(answer) => Ok(answer),
         Err(error @ (Refused::InvalidTwoFactorCookie | Refused::TooManyAttempts)) => {
             over(&app, &next, error)
         }
         Err(error) => {
-            let error = form.refused(&page, error.into())?;
-            again(&page, &form, &next, &credentials, error).await
+            // The code is no longer good: the page offers to send another one.
+            shown.is_sent &= !matches!(error, Refused::OtpHasExpired);
+            let error = shown.code.refused(&page, error.into())?;
+            shown.again(&page, &next, &credentials, error).await
         }
-    }
-}
-
-/// Shows a refused form, as long as the sign-in can still be finished.
-async fn again(
-    page: &Page,
-    form: &Form,
-    next: &str,
-    credentials: &Credentials,
-    error: Error,
-) -> Result<Response, Error> {
-    match second_step::look(&page.app, &secrets(credentials)).await {
-        Ok(waiting) => Ok(challenge(page, form, next, waiting.steps, Some(error))),
-        Err(error) => over(&page.app, next, error),
     }
 }

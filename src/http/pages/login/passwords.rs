@@ -30,7 +30,7 @@ use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
 use crate::http::pages::paths::with_next;
 use crate::http::pages::typed;
-use crate::http::pages::visitor::see_other;
+use crate::http::pages::visitor::{MaybeSignedIn, see_other};
 
 #[derive(Template)]
 #[template(path = "pages/forgot_password.html")]
@@ -166,6 +166,7 @@ impl Choosing<'_> {
 pub(in crate::http::pages) async fn show_forgot(
     State(app): State<Arc<App>>,
     page: Page,
+    MaybeSignedIn(who): MaybeSignedIn,
     query: Query,
 ) -> Result<Response, Error> {
     require_mail(&app, Refused::ResetPasswordDisabled)?;
@@ -173,9 +174,10 @@ pub(in crate::http::pages) async fn show_forgot(
     if let Some("sent" | "sent_again") = query.no_longer_than("done", MAX_CODE) {
         return Ok(mailbox::RESET.show(&page, &next));
     }
+    let own = who.as_ref().map(|who| who.user.email.as_str());
     let shown = Forgot {
         p: &page,
-        f: &Form::new("forgot").filled("email", &page.typed.email),
+        f: &Form::new("forgot").filled("email", own.unwrap_or(&page.typed.email)),
         next: &next,
         query: &query_of(&next),
     };

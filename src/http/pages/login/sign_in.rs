@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::login::sign_in as flow_in;
-use crate::flows::login::sign_in::SignedIn;
+use crate::flows::login::sign_in::{PendingSignIn, SignedIn};
 use crate::flows::session::open_session::{Options, SessionTokens};
 use crate::http::delivery::second_step;
 use crate::http::delivery::session_delivery::Replaced;
@@ -26,11 +26,18 @@ use crate::http::edge::redirects::query_of;
 use crate::http::pages::failures::is_program;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
+use crate::http::pages::paths::with_next;
 use crate::http::pages::typed;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 use crate::model::account::user::User;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::Retry;
+
+/// The path of the form for the password.
+pub(super) const BY_PASSWORD: &str = "/auth/sign-in";
+
+/// The path of the form that sends a link and a code.
+pub(super) const BY_MAIL: &str = "/auth/sign-in/email";
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
@@ -39,9 +46,22 @@ struct SignIn<'p> {
     f: &'p Form,
     next: &'p str,
     query: &'p str,
+    /// The page of the sign-in by mail.
+    by_mail: String,
     unproven: bool,
     /// Whether the visitor is signed in and proves the password again.
     again: bool,
+}
+
+/// Returns the path of a form that signs in. A user who is `signed_in` already proves that it is
+/// them again.
+pub(super) fn form_of(path: &str, signed_in: bool, next: &str) -> String {
+    let path = if signed_in {
+        format!("{path}?again=1")
+    } else {
+        path.to_owned()
+    };
+    with_next(&path, next)
 }
 
 /// Returns the redirect target, or the home page.
@@ -70,6 +90,20 @@ pub(in crate::http::pages) fn welcome(
     );
     typed::forget_email(app, &page.typed, &mut headers);
     (headers, see_other(onward(app, next))).into_response()
+}
+
+/// Keeps a sign-in that waits for its second step in a cookie, and redirects to the page for that
+/// step.
+pub(super) fn wait(
+    page: &Page,
+    replaced: &Replaced<'_>,
+    pending: &PendingSignIn,
+    next: &str,
+) -> Response {
+    let mut headers = second_step::pending(&page.app, replaced, pending);
+    typed::forget_email(&page.app, &page.typed, &mut headers);
+    let to = format!("/auth/challenge{}", query_of(next));
+    (headers, see_other(&to)).into_response()
 }
 
 /// Redirects to the account page, which redirects to the sign-in form if needed.
@@ -109,6 +143,7 @@ pub(in crate::http::pages) async fn show(
         f: &Form::new("sign-in").filled("email", own.unwrap_or(&page.typed.email)),
         next: &next,
         query: &query_of(&next),
+        by_mail: form_of(BY_MAIL, who.is_some(), &next),
         unproven: false,
         again: who.is_some(),
     };
@@ -153,12 +188,7 @@ pub(in crate::http::pages) async fn send(
     .await
     {
         Ok(SignedIn::Session(user, grant)) => Ok(welcome(&page, &presented, &grant, &user, &next)),
-        Ok(SignedIn::Pending(pending)) => {
-            let mut headers = second_step::pending(&app, &presented, &pending);
-            typed::forget_email(&app, &page.typed, &mut headers);
-            let to = format!("/auth/challenge{}", query_of(&next));
-            Ok((headers, see_other(&to)).into_response())
-        }
+        Ok(SignedIn::Pending(pending)) => Ok(wait(&page, &presented, &pending, &next)),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
             Ok(again(&page, &form, &next, error))
@@ -174,6 +204,7 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
             f: form,
             next,
             query: &query_of(next),
+            by_mail: form_of(BY_MAIL, false, next),
             unproven,
             again: false,
         },

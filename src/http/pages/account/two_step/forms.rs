@@ -1,5 +1,6 @@
-//! The forms of `/auth/account/security`: set up the authenticator app, confirm it, prove it again,
-//! make new recovery codes, turn the second step off. Each asks for the password or for a code.
+//! The forms of `/auth/account/security`: set up the authenticator app, confirm it, prove the second
+//! step again, make new recovery codes, turn it off. Each asks for a code, or for the password of a
+//! user who has one.
 
 use std::sync::Arc;
 
@@ -20,11 +21,12 @@ use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_PASSWORD};
+use crate::http::pages::enrolment::{Within, enrol, recovery_codes};
 use crate::http::pages::form::Form;
 use crate::http::pages::visitor::{OwnForm, SignedIn, see_other};
 use crate::model::account::user::User;
+use crate::model::login::gate::Factors;
 
-use super::enrolment::{enrol, recovery_codes};
 use super::security;
 
 /// Delivers the session that replaces the own one, and redirects to the page.
@@ -46,15 +48,25 @@ fn first_form(visitor: &SignedIn) -> Form {
 }
 
 /// Shows the page after a form that was shown to another session; nothing was changed.
-async fn stale(visitor: &SignedIn, mut form: Form) -> Result<Response, Error> {
+pub(super) async fn stale(visitor: &SignedIn, mut form: Form) -> Result<Response, Error> {
     form.say(&visitor.page, "error.INVALID_FORM_TOKEN");
     security(visitor, form, Some(Error::InvalidFormToken)).await
 }
 
 /// Shows the page with a form that was refused. If a code has to be entered first, it shows the form
-/// for one instead.
-async fn again(visitor: &SignedIn, mut form: Form, error: Error) -> Result<Response, Error> {
+/// for one instead; if the user has to sign in again first, the page of the error says so.
+pub(super) async fn again(
+    visitor: &SignedIn,
+    mut form: Form,
+    error: Error,
+) -> Result<Response, Error> {
     if let Error::Flow(Refused::SessionNotFresh) = error {
+        if two_factor::state(&visitor.page.app, &visitor.who)
+            .await?
+            .is_fresh
+        {
+            return Err(error);
+        }
         let mut form = first_form(visitor);
         form.say(&visitor.page, "security.prove_first");
         return security(visitor, form, Some(error)).await;
@@ -63,17 +75,22 @@ async fn again(visitor: &SignedIn, mut form: Form, error: Error) -> Result<Respo
     security(visitor, form, Some(error)).await
 }
 
-/// Reads the password of a form, or returns the form with what is missing.
-fn password(
+/// Reads the password of a form, or returns the form with what is missing. A user without a password
+/// has none to enter.
+pub(super) async fn password(
     visitor: &SignedIn,
     mut fields: Fields,
     id: &'static str,
-) -> Result<(Form, Result<String, Error>), Error> {
+) -> Result<(Form, Result<Option<String>, Error>), Error> {
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let current = fields.finish(current)?;
     let mut form = Form::new(id);
+    let state = two_factor::state(&visitor.page.app, &visitor.who).await?;
+    if !state.factors.contains(Factors::PASSWORD) {
+        return Ok((form, Ok(None)));
+    }
     let current = form.required(&visitor.page, "current", current);
-    let opened = form.finish(current);
+    let opened = form.finish(current).map(Some);
     Ok((form, opened))
 }
 
@@ -90,13 +107,22 @@ pub(in crate::http::pages) async fn begin(
     if is_stale {
         return stale(&visitor, Form::new("set-up")).await;
     }
-    let (form, current) = password(&visitor, fields, "set-up")?;
+    let (form, current) = password(&visitor, fields, "set-up").await?;
     let current = match current {
         Ok(current) => current,
         Err(error) => return security(&visitor, form, Some(error)).await,
     };
-    match two_factor::begin(&app, own, &current, None, &visitor.requester).await {
-        Ok(enrolment) => Ok(enrol(&visitor, &Form::new("confirm"), enrolment, None)),
+    match two_factor::begin(&app, own, current.as_deref(), None, &visitor.requester).await {
+        Ok(enrolment) => {
+            let form = Form::new("confirm");
+            Ok(enrol(
+                &visitor.page,
+                &form,
+                enrolment,
+                Within::Account,
+                None,
+            ))
+        }
         Err(error) => again(&visitor, form, error.into()).await,
     }
 }
@@ -121,8 +147,9 @@ pub(in crate::http::pages) async fn confirm(
     let waiting = two_factor::unconfirmed(&app, own).await?;
     if waiting.is_some_and(|enrolment| !made.is_empty() && enrolment.made_at.0.to_string() != made)
     {
-        let refused = Refused::TotpNotEnabled.into();
-        return again(&visitor, first_form(&visitor), refused).await;
+        let mut form = first_form(&visitor);
+        form.say(&visitor.page, "security.replaced");
+        return security(&visitor, form, Some(Refused::TotpNotEnabled.into())).await;
     }
     let mut form = Form::new("confirm");
     let code = form.six_digits(&visitor.page, "code", &code);
@@ -134,13 +161,17 @@ pub(in crate::http::pages) async fn confirm(
         },
     };
     match two_factor::unconfirmed(&app, own).await? {
-        Some(enrolment) => Ok(enrol(&visitor, &form, enrolment, Some(error))),
+        Some(enrolment) => {
+            let (page, within) = (&visitor.page, Within::Account);
+            Ok(enrol(page, &form, enrolment, within, Some(error)))
+        }
         // It was confirmed or given up in another window.
         None => again(&visitor, first_form(&visitor), error).await,
     }
 }
 
-/// Proves the second step again, so that it can be changed.
+/// Proves the second step again, so that it can be changed. A first code by email turns two-step
+/// sign-in on.
 pub(in crate::http::pages) async fn prove(
     State(app): State<Arc<App>>,
     OwnForm {
@@ -150,29 +181,44 @@ pub(in crate::http::pages) async fn prove(
     }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.own_account::<to::ResetFactors>()?;
-    if is_stale {
-        return stale(&visitor, Form::new("step-up")).await;
-    }
     let code = fields.optional_text("code", MAX_CODE).or_default();
+    let mailed = fields.optional_text("mailed", MAX_CODE);
     let recovery = fields.optional_text("recovery", MAX_CODE);
-    let (code, recovery) = fields.finish((code, recovery))?;
-    let by_recovery = recovery.is_some();
-    let mut form = Form::new(if by_recovery { "recovery" } else { "step-up" });
-    let checked = match recovery {
-        Some(recovery) => form.required(&visitor.page, "recovery", recovery),
-        None => form.six_digits(&visitor.page, "code", &code),
+    let (code, mailed, recovery) = fields.finish((code, mailed, recovery))?;
+    let id = match (&recovery, &mailed) {
+        (Some(_), _) => "recovery",
+        (None, Some(_)) => "mailed",
+        (None, None) => "step-up",
+    };
+    if is_stale {
+        return stale(&visitor, Form::new(id)).await;
+    }
+    let mut form = Form::new(id);
+    let checked = match (recovery, &mailed) {
+        (Some(recovery), _) => form.required(&visitor.page, "recovery", recovery),
+        (None, Some(mailed)) => form.six_digits(&visitor.page, "mailed", mailed),
+        (None, None) => form.six_digits(&visitor.page, "code", &code),
     };
     let text = match form.finish(checked) {
         Ok(text) => text,
         Err(error) => return security(&visitor, form, Some(error)).await,
     };
-    let code = if by_recovery {
-        Code::Recovery(&text)
-    } else {
-        Code::Totp(&text)
+    let code = match id {
+        "recovery" => Code::Recovery(&text),
+        "mailed" => Code::Mailed(&text),
+        _ => Code::Totp(&text),
     };
+    let was_on = visitor.who.user.two_factor;
     match two_factor_session::step_up(&app, own, code, &visitor.requester).await {
-        Ok((user, tokens)) => Ok(go_on(&app, &user, &tokens, "stepped_up")),
+        Ok((user, tokens)) => {
+            let done = if was_on { "stepped_up" } else { "two_step_on" };
+            Ok(go_on(&app, &user, &tokens, done))
+        }
+        // The code is no longer good: the page offers to send another one.
+        Err(error @ (Refused::OtpHasExpired | Refused::TooManyAttempts)) => {
+            let form = Form::new(if was_on { "send" } else { "by-mail" });
+            again(&visitor, form, error.into()).await
+        }
         Err(error) => again(&visitor, form, error.into()).await,
     }
 }
@@ -190,13 +236,16 @@ pub(in crate::http::pages) async fn codes(
     if is_stale {
         return stale(&visitor, Form::new("renew")).await;
     }
-    let (form, current) = password(&visitor, fields, "renew")?;
+    let (form, current) = password(&visitor, fields, "renew").await?;
     let current = match current {
         Ok(current) => current,
         Err(error) => return security(&visitor, form, Some(error)).await,
     };
-    match two_factor::renew_codes(&app, own, &current, &visitor.requester).await {
-        Ok(codes) => Ok(recovery_codes(&visitor, codes)),
+    match two_factor::renew_codes(&app, own, current.as_deref(), &visitor.requester).await {
+        Ok(codes) => {
+            let email = visitor.who.user.email.as_str();
+            Ok(recovery_codes(&visitor.page, email, codes))
+        }
         Err(error) => again(&visitor, form, error.into()).await,
     }
 }
@@ -215,12 +264,12 @@ pub(in crate::http::pages) async fn turn_off(
     if is_stale {
         return stale(&visitor, Form::new("turn-off")).await;
     }
-    let (mut form, current) = password(&visitor, fields, "turn-off")?;
+    let (mut form, current) = password(&visitor, fields, "turn-off").await?;
     let current = match current {
         Ok(current) => current,
         Err(error) => return security(&visitor, form, Some(error)).await,
     };
-    match two_factor_session::disable(&app, own, &current, &visitor.requester).await {
+    match two_factor_session::disable(&app, own, current.as_deref(), &visitor.requester).await {
         Ok((user, tokens)) => {
             let mut answer = go_on(&app, &user, &tokens, "two_step_off");
             forget_device(&app, &credentials.remembered, answer.headers_mut());

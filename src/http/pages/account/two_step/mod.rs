@@ -1,10 +1,10 @@
-//! `/auth/account/security`: whether one's own sign-in has a second step, the form that begins to
+//! `/auth/account/security`: whether one's own sign-in has a second step, the forms that begin to
 //! set it up, and, once it is on, the forms that change it. A change needs a code that was entered
 //! a short time ago; until then the page offers only the form for a code.
 
-mod enrolment;
+pub(in crate::http::pages) mod by_mail;
 pub(in crate::http::pages) mod forms;
-mod qr;
+mod way;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -14,11 +14,16 @@ use crate::flows::account::two_factor;
 use crate::flows::account::two_factor::State;
 use crate::flows::permit::to;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::MAX_WORD;
+use crate::http::edge::limits::{MAX_CODE, MAX_WORD};
 use crate::http::edge::query::Query;
+use crate::http::edge::redirects::query_of;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::SignedIn;
+use crate::model::login::gate::Factors;
+use crate::model::login::proof::Proof;
+
+use way::By;
 
 #[derive(Template)]
 #[template(path = "pages/security.html")]
@@ -26,15 +31,51 @@ struct Security<'p> {
     p: &'p Page,
     email: &'p str,
     state: State,
+    /// Whether a code by email can be the second step of this session, which began with the password.
+    can_mail: bool,
+    /// Whether a code was sent, and the page has the form for it.
+    is_sent: bool,
+    /// How the second step is proven again.
+    by: By,
+    /// The pages for the other ways, each with the key of its text.
+    others: Vec<(&'static str, &'static str)>,
+    /// The page on which the user signs in again.
+    sign_in: String,
     /// How many recovery codes are left, in words.
     left: String,
     set_up: &'p Form,
+    by_mail: &'p Form,
     step_up: &'p Form,
-    by_recovery: bool,
+    mailed: &'p Form,
+    sends: &'p Form,
+    recovery: &'p Form,
     renew: &'p Form,
     turn_off: &'p Form,
     /// A form that was sent and that the page does not show to this user now: its message alone.
     elsewhere: Option<&'p Form>,
+}
+
+impl Security<'_> {
+    fn has_password(&self) -> bool {
+        self.state.factors.contains(Factors::PASSWORD)
+    }
+
+    /// Returns whether an authenticator app is confirmed.
+    fn has_app(&self) -> bool {
+        self.state.factors.contains(Factors::TOTP)
+    }
+
+    /// Lists the forms that the page shows.
+    fn visible(&self) -> &'static [&'static str] {
+        match (self.state.is_on, self.state.is_fresh) {
+            (false, _) if self.is_sent => &["set-up", "mailed"],
+            (false, _) if self.can_mail => &["set-up", "by-mail"],
+            (false, _) => &["set-up"],
+            (true, false) => self.by.forms(self.is_sent),
+            (true, true) if self.has_app() => &["renew", "turn-off"],
+            (true, true) => &["set-up", "turn-off"],
+        }
+    }
 }
 
 /// Shows the page with one of its forms as it was sent, and why it was refused.
@@ -46,34 +87,51 @@ async fn security(
     let SignedIn { page, who, .. } = visitor;
     let own = who.own_account::<to::ResetFactors>()?;
     let state = two_factor::state(&page.app, &own).await?;
-    let fresh = ["set-up", "step-up", "renew", "turn-off"].map(Form::new);
-    // A recovery code takes the place of a code of the app.
-    let by_recovery = sent.id() == "recovery";
-    let form = |at: usize| {
-        if sent.id() == fresh[at].id() || (by_recovery && at == 1) {
-            &sent
-        } else {
-            &fresh[at]
-        }
-    };
-    let visible: &[&str] = match (state.is_on, state.is_fresh) {
-        (false, _) => &["set-up"],
-        (true, false) => &["step-up", "recovery"],
-        (true, true) => &["renew", "turn-off"],
+    let has_password = state.factors.contains(Factors::PASSWORD);
+    // Beside a sign-in by email it would prove the same mailbox twice.
+    let can_mail = state.can_mail && has_password && who.session.proofs.contains(Proof::Password);
+    let by = By::of(&sent, &state, can_mail);
+    let fresh = [
+        "set-up", "by-mail", "step-up", "mailed", "send", "recovery", "renew", "turn-off",
+    ]
+    .map(Form::new);
+    let form = |id: &str| match fresh.iter().find(|form| form.id() == id) {
+        // The form that sends a code again stands in the place of the one that sends the first.
+        Some(fresh) if sent.id() != id && !(sent.id() == "again" && id == "send") => fresh,
+        _ => &sent,
     };
     let left = u64::try_from(state.codes_left).unwrap_or(0);
-    let shown = Security {
+    let back = page
+        .app
+        .config
+        .server
+        .mount
+        .outside("/auth/account/security");
+    let mut shown = Security {
         p: page,
         email: who.user.email.as_str(),
-        state,
+        can_mail,
+        is_sent: can_mail && matches!(sent.id(), "mailed" | "again"),
+        by,
+        others: by.others(&state, can_mail),
+        sign_in: format!(
+            "/auth/sign-in?again=1{}",
+            query_of(&back).replacen('?', "&", 1)
+        ),
         left: page.words.counted("security.codes_left", left),
-        set_up: form(0),
-        step_up: form(1),
-        by_recovery,
-        renew: form(2),
-        turn_off: form(3),
-        elsewhere: Some(&sent).filter(|sent| !visible.contains(&sent.id())),
+        state,
+        set_up: form("set-up"),
+        by_mail: form("by-mail"),
+        step_up: form("step-up"),
+        mailed: form("mailed"),
+        sends: form("send"),
+        recovery: form("recovery"),
+        renew: form("renew"),
+        turn_off: form("turn-off"),
+        elsewhere: None,
     };
+    let is_shown = shown.visible().contains(&sent.id());
+    shown.elsewhere = (!is_shown).then_some(&sent);
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
@@ -85,7 +143,12 @@ pub(in crate::http::pages) async fn show(
     visitor: SignedIn,
     query: Query,
 ) -> Result<Response, Error> {
-    let by_recovery = query.no_longer_than("with", MAX_WORD) == Some("recovery");
-    let form = Form::new(if by_recovery { "recovery" } else { "step-up" });
-    security(&visitor, form, None).await
+    let done = query.no_longer_than("done", MAX_CODE);
+    let id = match query.no_longer_than("with", MAX_WORD) {
+        Some("recovery") => "recovery",
+        Some("email") if matches!(done, Some("sent" | "sent_again")) => "mailed",
+        Some("email") => "send",
+        _ => "step-up",
+    };
+    security(&visitor, Form::new(id), None).await
 }
