@@ -27,14 +27,16 @@ EXAMPLES = os.getenv("EXAMPLES", "40")
 ENDS = "/(sign-out|revoke-sessions?|delete-user|delete-user/callback|admin/(revoke-user-sessions?|set-role|set-user-password|update-user|ban-user|remove-user|impersonate-user))$"
 
 
-# In a browser a new session takes the place of the one that asks; neither path needs a session.
-REPLACES = "/sign-(in|up)/email$"
+# In a browser a new session takes the place of the one that asks; no such path needs a session.
+REPLACES = "/(sign-(in|up)/email|sign-in/email-otp|magic-link/verify)$"
 COOKIE = "better-auth.session_token"
 # What has a limit; each path answers 429 at least once in the runs with limits on.
-LIMITED = {"/api/auth/sign-up/email", "/api/auth/sign-in/email", "/api/auth/request-password-reset", "/api/auth/send-verification-email", "/api/auth/verify-password", "/api/auth/token"}
+LIMITED = {"/api/auth/sign-up/email", "/api/auth/sign-in/email", "/api/auth/request-password-reset", "/api/auth/send-verification-email", "/api/auth/verify-password", "/api/auth/token",
+           "/api/auth/sign-in/magic-link", "/api/auth/email-otp/send-verification-otp", "/api/auth/email-otp/request-password-reset", "/api/auth/forget-password/email-otp"}
 # So few that a run reaches them all: an answer 429 comes a second late.
 LIMITS = ["rate_limits.enabled=true", "rate_limits.sign_up=1/1h", "rate_limits.sign_in=1/1h", "rate_limits.sign_in_account=1/1h", "rate_limits.sign_in_network=1/1h", "rate_limits.sign_in_success=1/1h",
-          "rate_limits.mail_address=1/1h", "rate_limits.mail_network=1/1h", "rate_limits.token=1/1h"]
+          "rate_limits.mail_address=1/1h", "rate_limits.mail_network=1/1h", "rate_limits.token=1/1h", "rate_limits.code_request=1/1h", "rate_limits.code_network=1/1h",
+          "rate_limits.code_recipient=1/1h", "rate_limits.email_code=1/1h", "rate_limits.email_code_account=1/1h"]
 
 
 def document(place: Place, credential: str) -> pathlib.Path:

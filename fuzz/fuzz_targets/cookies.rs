@@ -136,6 +136,14 @@ fn unsigned(data: &[u8]) {
         request.headers_mut().insert(header::COOKIE, value);
         assert!(SERVICE.ask(request).status.is_client_error());
     }
+    // The binding of a code is no code.
+    let value = [b"better-auth.email_code=", data].concat();
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
+        let body = format!(r#"{{"email":"{}","otp":"no code"}}"#, SERVICE.user().email);
+        let mut request = post_json("/api/auth/sign-in/email-otp", "", body);
+        request.headers_mut().insert(header::COOKIE, value);
+        assert_eq!(SERVICE.ask(request).status, StatusCode::BAD_REQUEST);
+    }
 }
 
 /// Sends a value under a good signature to a path that reads it.

@@ -43,7 +43,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 38] = [
+const FORMS: [PageForm; 46] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -96,6 +96,24 @@ const FORMS: [PageForm; 38] = [
         "/api/auth/delete-user/callback",
         User,
         "token=$DELETE&callbackURL=/welcome",
+        "/welcome",
+    ),
+    form(
+        "/auth/sign-in/email",
+        Anyone,
+        "email=$EMAIL&redirect_to=/welcome",
+        "/auth/sign-in/email?done=sent",
+    ),
+    form(
+        "/auth/sign-in/code",
+        Anyone,
+        "email=$EMAIL&code=$CODE_SIGN_IN&remember=yes&redirect_to=/welcome",
+        "/welcome",
+    ),
+    form(
+        "/api/auth/magic-link/verify",
+        Anyone,
+        "token=$LINK&callbackURL=/welcome&newUserCallbackURL=/new&errorCallbackURL=/failed",
         "/welcome",
     ),
     form("/auth/sign-out", User, "", "/auth/sign-in?done=signed_out"),
@@ -152,6 +170,36 @@ const FORMS: [PageForm; 38] = [
         Pending,
         "recovery=$RECOVERY_CODE&redirect_to=/welcome",
         "/welcome",
+    ),
+    form(
+        "/auth/challenge",
+        Pending,
+        "mailed=$CODE_STEP&trust=yes&redirect_to=/welcome",
+        "/welcome",
+    ),
+    form(
+        "/auth/challenge/send",
+        Pending,
+        "redirect_to=/welcome",
+        "/auth/challenge?with=email&done=sent",
+    ),
+    form(
+        "/auth/challenge/enrol",
+        Anyone,
+        "redirect_to=/welcome",
+        "/auth/sign-in?done=challenge_over",
+    ),
+    form(
+        "/auth/account/security/by-mail",
+        Enrolled,
+        "current=a+good+long+password",
+        "/auth/account/security",
+    ),
+    form(
+        "/auth/account/security/send",
+        Enrolled,
+        "",
+        "/auth/account/security",
     ),
     form(
         "/auth/account/security/begin",

@@ -29,7 +29,7 @@ const fn reader(path: &'static str, as_admin: bool, good: &'static str, status: 
 }
 
 /// Every path that is read with `GET`; an architecture test compares the list with the routes.
-const READERS: [Reader; 30] = [
+const READERS: [Reader; 32] = [
     reader(
         "/api/auth/admin/list-users",
         true,
@@ -76,6 +76,18 @@ const READERS: [Reader; 30] = [
         false,
         "callbackURL=/welcome",
         302,
+    ),
+    reader(
+        "/api/auth/magic-link/verify",
+        false,
+        "token=$LINK&callbackURL=/welcome&newUserCallbackURL=/new&errorCallbackURL=/failed",
+        200,
+    ),
+    reader(
+        "/auth/sign-in/email",
+        false,
+        "done=sent&again=1&error=new_user_signup_disabled&redirect_to=/welcome",
+        200,
     ),
     reader("/", false, "error=INVALID_TOKEN", 303),
     reader("/auth", false, "error=INVALID_TOKEN", 303),

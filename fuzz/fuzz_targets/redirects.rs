@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderValue, header};
 use countersign::model::kernel::redirect::is_trusted_redirect;
+use countersign_fuzz::placeholders::filled_text;
 use countersign_fuzz::service::{ORIGIN, TRUSTED, get, post_form};
 use countersign_fuzz::{Answer, SERVICE, twins};
 use libfuzzer_sys::fuzz_target;
@@ -12,15 +13,28 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 /// Paths that answer with a redirect to a URL of the request.
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 11] = [
     "/api/auth/verify-email?token=x&callbackURL=",
     "/api/auth/reset-password/x?callbackURL=",
     "/auth/sign-in?redirect_to=",
+    "/api/auth/magic-link/verify?token=x&callbackURL=",
+    "/api/auth/magic-link/verify?token=x&errorCallbackURL=",
+    "/auth/sign-in/email?redirect_to=",
+    SIGNED_IN,
+    NEW_USER,
+    BAD_LINK,
     VERIFY,
     ORIGINS,
 ];
 /// The form behind the first of them.
 const VERIFY: &str = "/api/auth/verify-email";
+/// The forms of the page of a link that signs in, and the form of one that is no longer good: each
+/// leads to another of its URLs.
+const SIGNED_IN: &str = "token=$LINK&newUserCallbackURL=/new&callbackURL=";
+const NEW_USER: &str = "token=$JOIN&callbackURL=/old&newUserCallbackURL=";
+const BAD_LINK: &str = "token=x&callbackURL=/old&errorCallbackURL=";
+/// Where these forms go.
+const LINK: &str = "/api/auth/magic-link/verify";
 /// Not a redirect: the URL stands in `Origin`.
 const ORIGINS: &str = "/api/auth/ok";
 
@@ -103,6 +117,9 @@ fn run(path: &str, target: &str) -> Option<Answer> {
         request
     } else if path == VERIFY {
         post_form(path, &cookies, format!("token=x&callbackURL={encoded}"))
+    } else if [SIGNED_IN, NEW_USER, BAD_LINK].contains(&path) {
+        let path = filled_text(&SERVICE, path);
+        post_form(LINK, "", format!("{path}{encoded}"))
     } else {
         get(&format!("{path}{encoded}"), &cookies)
     };

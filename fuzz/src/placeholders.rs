@@ -9,7 +9,7 @@ use crate::two_step;
 type Value = fn(&Service) -> String;
 
 /// The words. Some of them make a request of their own, and only where they stand in the input.
-const WORDS: [(&str, Value); 20] = [
+const WORDS: [(&str, Value); 27] = [
     ("$USER", |service| service.user().id),
     ("$SESSION", |service| service.user().session),
     ("$EMAIL", |service| service.user().email),
@@ -46,6 +46,27 @@ const WORDS: [(&str, Value); 20] = [
     ("$NEXT_CODE", two_step::next_code),
     ("$RECOVERY_CODE", two_step::recovery_code),
     ("$REMEMBERED", two_step::remembered),
+    ("$LINK", |service| {
+        sign_in_link(service, &service.user().email)
+    }),
+    ("$JOIN", |service| {
+        sign_in_link(service, &service.new_email())
+    }),
+    ("$CODE_SIGN_IN", |service| code(service, "sign-in")),
+    ("$CODE_VERIFY", |service| {
+        code(service, "email-verification")
+    }),
+    ("$CODE_RESET", |service| code(service, "forget-password")),
+    ("$CODE_CHANGE", |service| {
+        let email = service.last_email();
+        let body = format!(r#"{{"newEmail":"{email}"}}"#);
+        let path = "/api/auth/email-otp/request-email-change";
+        let request = post_json(path, &service.user().cookies, body);
+        service
+            .code(&email, request)
+            .unwrap_or_else(|| "none".into())
+    }),
+    ("$CODE_STEP", two_step::mailed_code),
 ];
 
 /// Returns the text with the words replaced.
@@ -83,6 +104,25 @@ fn link(service: &Service, path: &str, to: &str, body: &str) -> String {
     let request = post_json(&format!("/api/auth/{path}"), &cookies, body.to_owned());
     service
         .link(to, opened_at, request)
+        .unwrap_or_else(|| "none".into())
+}
+
+/// Asks for a link that signs in with an email address, and returns its token.
+fn sign_in_link(service: &Service, email: &str) -> String {
+    let body = format!(r#"{{"email":"{email}"}}"#);
+    let request = post_json("/api/auth/sign-in/magic-link", "", body);
+    service
+        .link(email, "/magic-link/verify?", request)
+        .unwrap_or_else(|| "none".into())
+}
+
+/// Asks for a code for the user's email address, in another browser than the user's own.
+fn code(service: &Service, purpose: &str) -> String {
+    let email = service.user().email;
+    let body = format!(r#"{{"email":"{email}","type":"{purpose}"}}"#);
+    let path = "/api/auth/email-otp/send-verification-otp";
+    service
+        .code(&email, post_json(path, "", body))
         .unwrap_or_else(|| "none".into())
 }
 

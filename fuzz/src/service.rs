@@ -133,6 +133,7 @@ pub static SERVICE: LazyLock<Service> = LazyLock::new(|| {
         ("server.trusted_proxies", "127.0.0.0/8, 10.0.0.0/8".into()),
         ("rate_limits.enabled", "false".into()),
         ("sessions.cookie_cache", "5m".into()),
+        ("two_factor.email", "true".into()),
     ];
     let flags = settings.map(|(key, value)| (key.to_owned(), value));
     let mut config = Config::load(&Sources {
@@ -230,6 +231,12 @@ impl Service {
             .to_owned()
     }
 
+    /// Returns the email address that was made last by [`Self::new_email`].
+    pub fn last_email(&self) -> String {
+        let number = self.number.load(Ordering::Relaxed);
+        format!("person{}@example.net", number.saturating_sub(1))
+    }
+
     /// Moves the clock forwards by so many milliseconds.
     pub fn advance(&self, milliseconds: i64) {
         let moved = self.dev.move_clock(&self.app, milliseconds);
@@ -245,6 +252,28 @@ impl Service {
     /// Sends a request that makes a mail to this address, and returns the token of the mail's link,
     /// which is known by its path. `None` if the service refuses the request or sends no such mail.
     pub fn link(&self, to: &str, path: &str, request: Request<Body>) -> Option<String> {
+        let mails = self.mails(to, request)?;
+        let mut links = mails.iter().flat_map(Received::links);
+        let link = links.find(|link| link.contains(path))?;
+        let (path, query) = link.split_once('?')?;
+        let token = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("token="));
+        Some(token.or_else(|| path.rsplit('/').next())?.to_owned())
+    }
+
+    /// Sends a request that makes a mail to this address, and returns the code of the mail. `None` if
+    /// the service refuses the request or sends no such mail.
+    pub fn code(&self, to: &str, request: Request<Body>) -> Option<String> {
+        let mails = self.mails(to, request)?;
+        let mut lines = mails.iter().flat_map(|mail| mail.content.text.lines());
+        let is_code =
+            |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+        lines.find(is_code).map(ToOwned::to_owned)
+    }
+
+    /// Sends a request, and returns the mails to this address that are sent then.
+    fn mails(&self, to: &str, request: Request<Body>) -> Option<Vec<Received>> {
         if !self.ask(request).status.is_success() {
             return None;
         }
@@ -253,13 +282,7 @@ impl Service {
             .block_on(self.dev.inbox(&self.app, Some(to)))
             .expect("mails can be sent");
         self.dev.clear_inbox(&self.app);
-        let mut links = mails.iter().flat_map(Received::links);
-        let link = links.find(|link| link.contains(path))?;
-        let (path, query) = link.split_once('?')?;
-        let token = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("token="));
-        Some(token.or_else(|| path.rsplit('/').next())?.to_owned())
+        Some(mails)
     }
 
     /// Answers a request. The process ends, which is what a fuzzer looks for, if the service has a

@@ -17,6 +17,9 @@ struct Enrolled {
     recovery_codes: Vec<String>,
 }
 
+/// The cookies of the sign-in that was begun last.
+static PENDING: Mutex<String> = Mutex::new(String::new());
+
 static ENROLLED: LazyLock<Mutex<Enrolled>> = LazyLock::new(|| Mutex::new(enrol(&SERVICE)));
 
 fn current() -> MutexGuard<'static, Enrolled> {
@@ -39,11 +42,25 @@ pub fn pending() -> Person {
     let email = enrolled().email;
     let body = format!(r#"{{"email":"{email}","password":"{PASSWORD}"}}"#);
     let answer = SERVICE.ask(post_json("/api/auth/sign-in/email", "", body));
+    let cookies = answer.cookies();
+    cookies.clone_into(&mut PENDING.lock().unwrap_or_else(PoisonError::into_inner));
     Person {
         email,
-        cookies: answer.cookies(),
+        cookies,
         ..Person::default()
     }
+}
+
+/// Has a code mailed for the sign-in of that user that was begun last, and returns it.
+pub fn mailed_code(service: &Service) -> String {
+    let cookies = PENDING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let request = post_json("/api/auth/two-factor/send-otp", &cookies, "{}");
+    service
+        .code(&enrolled().email, request)
+        .unwrap_or_else(|| "none".into())
 }
 
 /// Returns a code of that user that was not used before: the one of the next step, which is good
@@ -116,8 +133,23 @@ fn code(service: &Service, phone: &Totp, ahead: u64) -> String {
     phone.generate(seconds + ahead).to_string()
 }
 
+/// Verifies the mailbox by a code, in the session of the person: codes in mails are a second step only
+/// there.
+fn verify_mailbox(service: &Service, person: &Person) {
+    let (email, cookies) = (&person.email, &person.cookies);
+    let body = format!(r#"{{"email":"{email}","type":"email-verification"}}"#);
+    let path = "/api/auth/email-otp/send-verification-otp";
+    let code = service.code(email, post_json(path, cookies, body));
+    let code = code.expect("a mail with a code");
+    let body = format!(r#"{{"email":"{email}","otp":"{code}"}}"#);
+    let path = "/api/auth/email-otp/verify-email";
+    let answer = service.ask(post_json(path, cookies, body));
+    assert_eq!(answer.json()["user"]["emailVerified"], true);
+}
+
 fn enrol(service: &Service) -> Enrolled {
     let person = service.sign_up();
+    verify_mailbox(service, &person);
     let begun = enable(service, &person);
     let phone = phone(&begun).expect("a secret");
     let codes = begun.json()["backupCodes"].clone();

@@ -101,8 +101,12 @@ function between(port, hears) {
   });
 }
 
-/** RFC 2047: words of a header that are not ASCII. */
-const words = (text) => text.replaceAll(/=\?utf-8\?b\?([^?]*)\?=\s*/gi, (_, encoded) => Buffer.from(encoded, "base64").toString("utf8"));
+/** RFC 2047: words of a header that are not ASCII. The space between two of them is none of the text, as is the end of a folded line. */
+const words = (text) =>
+  text
+    .replaceAll(/\r\n(?=\s)/g, "")
+    .replaceAll(/\?=\s+=\?/g, "?==?")
+    .replaceAll(/=\?utf-8\?b\?([^?]*)\?=/gi, (_, encoded) => Buffer.from(encoded, "base64").toString("utf8"));
 
 /** Everything, running; `settings` are ours, `hears` is told of every answer to a browser. */
 export async function start(settings = [], hears = undefined) {

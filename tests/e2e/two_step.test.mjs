@@ -1,14 +1,12 @@
 // Two-step sign-in in a real browser: set up, used, proven again and turned off, in two languages, with script and without, and every page looked at.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { look, seen, watch } from "./looking.mjs";
-import { start, waitFor } from "./place.mjs";
+import { Authenticator } from "./authenticator.mjs";
+import { look, seen } from "./looking.mjs";
+import { start } from "./place.mjs";
+import { PASSWORD, signIn, signUp, visitor } from "./visitor.mjs";
 
-const PASSWORD = "a good long password";
-const PERIOD = 30_000;
-const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 let place;
 before(async () => (place = await start()));
 after(async () => {
@@ -16,68 +14,6 @@ after(async () => {
   console.log(`${seen.pages.size} pages looked at ${seen.looks} times: ${seen.violations} violations of axe's rules, ${seen.policy.length} of the pages' policy`);
   assert.deepEqual(seen.policy, []);
 });
-
-/** RFC 6238 with HMAC-SHA-1, six digits and steps of half a minute. */
-function totp(secret, step) {
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(step));
-  const mac = createHmac("sha1", secret).update(counter).digest();
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
-}
-
-/** An app that has the key of a page. The codes of three steps are good at once, and each is good once: it gives the oldest that was not used. */
-class Authenticator {
-  constructor(key) {
-    const bits = [...key.replaceAll(" ", "")].map((letter) => LETTERS.indexOf(letter).toString(2).padStart(5, "0")).join("");
-    this.secret = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
-    this.last = 0;
-  }
-
-  async code() {
-    const now = () => Math.floor(Date.now() / PERIOD);
-    // The step before this one ends soon: it would have ended when the server looks.
-    const oldest = PERIOD - (Date.now() % PERIOD) < 2_000 ? now() : now() - 1;
-    this.last = Math.max(oldest, this.last + 1);
-    await waitFor(() => this.last <= now() + 1, "the next code", 40);
-    return totp(this.secret, this.last);
-  }
-
-  /** Six digits that are no code of this time. */
-  wrong() {
-    const now = Math.floor(Date.now() / PERIOD);
-    const good = [-2, -1, 0, 1, 2].map((n) => totp(this.secret, now + n));
-    return ["000000", "111111", "222222", "333333", "444444", "555555"].find((code) => !good.includes(code));
-  }
-}
-
-async function visitor(options = {}) {
-  const context = await place.browser.newContext({ locale: "en-GB", ...options });
-  await watch(context);
-  const page = await context.newPage();
-  page.on("dialog", (dialog) => dialog.accept());
-  const open = (path) => page.goto(place.auth + path);
-  const at = (path) => page.waitForURL((url) => url.pathname + url.search === path || url.pathname === path);
-  /** Fills the fields of a form and sends it. */
-  const send = async (form, fields) => {
-    for (const [name, value] of Object.entries(fields)) await page.locator(`#${form} input[name=${name}]`).first().fill(value);
-    await page.locator(`#${form} button:not([type=button])`).click();
-  };
-  const focused = (id) => waitFor(() => page.evaluate((id) => document.activeElement?.id === id, id), `the focus on ${id}`);
-  return { context, page, open, at, send, focused };
-}
-
-async function signUp({ page, open, at, send }, name) {
-  await open("/auth/sign-up");
-  const again = page.locator("#sign-up input[name=again]");
-  const fields = { name, email: `${name}@example.com`, password: PASSWORD };
-  await send("sign-up", (await again.count()) ? { ...fields, again: PASSWORD } : fields);
-  await at("/auth/account");
-}
-
-const signIn = async ({ open, send }, name, path = "/auth/sign-in") => {
-  await open(path);
-  await send("sign-in", { email: `${name}@example.com`, password: PASSWORD });
-};
 
 const listed = (page) => page.locator(".codes code").allTextContents();
 
@@ -89,7 +25,7 @@ for (const [locale, says] of [
   const name = `ana-${language}`;
 
   test(`every page of two-step sign-in, looked at (${language})`, async () => {
-    const me = await visitor({ locale });
+    const me = await visitor(place, { locale });
     const { page, open, at, send, focused, context } = me;
     await signUp(me, name);
     await look(page, `two-step-account-${language}`);
@@ -133,7 +69,7 @@ for (const [locale, says] of [
     await look(page, `two-step-account-on-${language}`);
 
     // Another browser.
-    const other = await visitor({ locale });
+    const other = await visitor(place, { locale });
     await signIn(other, name, "/auth/sign-in?redirect_to=%2Fauth%2Faccount%3Fx%3D1");
     await other.at("/auth/challenge");
     await other.focused("challenge-code");
@@ -179,7 +115,7 @@ for (const [locale, says] of [
 
     // Few codes are left.
     for (const code of renewed.slice(1, 7)) {
-      const third = await visitor({ locale });
+      const third = await visitor(place, { locale });
       await signIn(third, name);
       await third.at("/auth/challenge");
       await third.open("/auth/challenge?with=recovery");
@@ -207,7 +143,7 @@ for (const [locale, says] of [
 }
 
 test("without script everything works, and nothing is asked twice", async () => {
-  const me = await visitor({ javaScriptEnabled: false });
+  const me = await visitor(place, { javaScriptEnabled: false });
   const { page, open, at, send, context } = me;
   await signUp(me, "bob");
   await open("/auth/account/security");
@@ -217,7 +153,7 @@ test("without script everything works, and nothing is asked twice", async () => 
   const code = await phone.code();
   await send("confirm", { code: `${code.slice(0, 3)} ${code.slice(3)}` });
   await at("/auth/account/security?done=two_step_on");
-  const other = await visitor({ javaScriptEnabled: false });
+  const other = await visitor(place, { javaScriptEnabled: false });
   await signIn(other, "bob");
   await other.at("/auth/challenge");
   await other.send("challenge", { code: phone.wrong() });
@@ -229,7 +165,7 @@ test("without script everything works, and nothing is asked twice", async () => 
   await other.page.getByText("You have 9 recovery codes left.").waitFor();
   await other.send("turn-off", { current: PASSWORD });
   await other.at("/auth/account/security?done=two_step_off");
-  const third = await visitor({ javaScriptEnabled: false });
+  const third = await visitor(place, { javaScriptEnabled: false });
   await signIn(third, "bob");
   await third.at("/auth/account");
   for (const each of [context, other.context, third.context]) await each.close();

@@ -1,6 +1,6 @@
-"""The npm package is the judge: its client against its own server and against ours, every scenario of `better_auth/scenarios.mjs` and
-`better_auth/two_factor.mjs` on both, and what differs stands in `better_auth/allowed.mjs` with its reason. BETTER_AUTH_SETS=two_factor,bare plays those
-sets alone."""
+"""The npm package is the judge: its client against its own server and against ours, every scenario of `better_auth/scenarios.mjs`,
+`better_auth/two_factor.mjs` and `better_auth/mail_sign_in.mjs` on both, and what differs stands in `better_auth/allowed.mjs` with its reason.
+BETTER_AUTH_SETS=two_factor,bare plays those sets alone."""
 
 import json
 import os
@@ -16,6 +16,9 @@ POSTING = "mail.transport=file"
 SETS = [
     ("scenarios", [], [POSTING]),
     ("two_factor", [], [POSTING]),
+    ("mail_sign_in", ["mail"], [POSTING, "two_factor.email=true"]),
+    ("mail_closed", ["mail_closed"], [POSTING, "sign_up.enabled=false"]),
+    ("mail_cached", ["mail_cached"], [POSTING, "two_factor.email=true", "sessions.cookie_cache=5m"]),
     ("verifying", ["verify"], [POSTING, "sign_up.require_email_verification=true"]),
     ("bare", ["bare"], ["mail.transport=off"]),
     ("closed", ["closed"], [POSTING, "sign_up.enabled=false"]),
@@ -38,8 +41,8 @@ def test_the_client_works_unmodified_and_differs_only_where_it_is_said(tmp_path)
             place.processes.append(server)
             place.serve()
             wait_for(lambda: httpx.get(f"{theirs}/api/auth/ok").status_code == 200)
-            pairs.append({"set": name, "theirs": theirs, "ours": place.issuer, "command": place.command(place.port, []), "mails": str(mails)})
-        environment = {"PATH": "/usr/bin:/bin", "PLACE": str(tmp_path / "scenarios")}
+            pairs.append({"set": name, "theirs": theirs, "ours": place.issuer, "command": place.command(place.port, []), "mails": str(mails), "place": str(folder)})
+        environment = {"PATH": "/usr/bin:/bin"}
         done = subprocess.run([NODE, "compare.mjs", json.dumps(pairs)], cwd=WORK, capture_output=True, text=True, check=False, env=environment)
         print(done.stdout, done.stderr[-2_000:])
         assert done.returncode == 0, done.stdout[-20_000:]

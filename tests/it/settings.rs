@@ -190,7 +190,7 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
 /// they mean nothing where it goes: file names, names for people in mails and pages (both are
 /// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
 /// them.
-const TAKES: [(&str, &str); 26] = [
+const TAKES: [(&str, &str); 27] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
     ("database.url", ";,\"'u"),
@@ -201,6 +201,7 @@ const TAKES: [(&str, &str); 26] = [
     ("tokens.client_id", ";,\"'e"),
     ("sessions.cookie_domain", "e"),
     ("two_factor.issuer", ";,\"'ue"),
+    ("two_factor.page", ";,\"'u"),
     ("passwords.breached_file", ";,\"'ue"),
     ("sign_up.allowed_domains", "e"),
     ("sign_up.blocked_domains", "e"),

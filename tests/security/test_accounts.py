@@ -58,7 +58,9 @@ def test_enu_03_signing_up_does_not_tell(own):
 
 def test_enu_04_nor_do_mails(service):
     user, second = service.sign_up(), service.sign_up()
-    for path, form in (("/request-password-reset", {}), ("/send-verification-email", {})):
+    kinds = ("sign-in", "email-verification", "forget-password")
+    by_code = [("/email-otp/send-verification-otp", {"type": kind}) for kind in kinds]
+    for path, form in (("/request-password-reset", {}), ("/send-verification-email", {}), *by_code, ("/email-otp/request-password-reset", {}), ("/sign-in/magic-link", {})):
         known, unknown = (service.post(path, {"email": a, **form}) for a in (user.email, f"unknown{next(NUMBERS)}@example.com"))
         assert plain(known)[:2] == plain(unknown)[:2] and known.status_code == 200
     taken, free = (second.post("/change-email", {"newEmail": a}) for a in (user.email, f"free{next(NUMBERS)}@example.com"))

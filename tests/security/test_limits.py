@@ -270,6 +270,11 @@ def test_lim_17_each_door_has_a_limit(own):
     user = place.sign_in("u0@example.com")
     assert [user.get("/token").status_code for _ in range(8)] == [200] * 5 + [429] * 3
     assert 429 in [place.rotate(user.refresh).status_code for _ in range(140)], "a burst of a hundred, then twenty a minute"
+    ask = lambda: place.post("/email-otp/send-verification-otp", {"email": user.email, "type": "sign-in"}).status_code
+    assert [ask() for _ in range(7)] == [200] * 5 + [429] * 2
+    guess = lambda: place.post("/sign-in/email-otp", {"email": "u1@example.com", "otp": "no code"}).status_code
+    guesses = [guess() for _ in range(6)]
+    assert guesses[:6] == [400] * 5 + [429], guesses
 
 
 def test_lim_18_memory_is_bounded(own):

@@ -60,6 +60,7 @@ def test_sto_03_a_stolen_database_opens_nothing(own):
     user = place.sign_up()
     assert user.is_in(), "by the very header that what is stored is tried in"
     place.reset_token(user.email)
+    assert place.post("/sign-in/magic-link", {"email": user.email}).status_code == 200
     texts = set()
     for (table,) in place.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
         for row in place.rows(f"SELECT * FROM {table}"):
@@ -70,6 +71,8 @@ def test_sto_03_a_stolen_database_opens_nothing(own):
             assert place.get("/session", headers={"Authorization": f"Bearer {prefix}{text}"}).status_code == 401, text
         assert place.get("/session", headers={"Cookie": f"{SESSION_COOKIE}={text}"}).status_code == 401
         assert place.post("/reset-password", {"token": text, "newPassword": "another good password"}).status_code == 400
+        led = place.post("/magic-link/verify", {"token": text})
+        assert led.status_code == 400 or led.headers["location"].endswith("error=INVALID_TOKEN"), text
     assert place.rotate(user.refresh).status_code == 200
 
 
@@ -224,11 +227,14 @@ def test_sto_11_found_by_hash(service):
 
 def test_sto_12_what_is_over_goes(own):
     place = own("sessions.idle_ttl=2d", "sessions.absolute_ttl=3d", "log.level=info")
-    place.sign_up()
+    user = place.sign_up()
+    assert place.post("/email-otp/send-verification-otp", {"email": user.email, "type": "sign-in"}).status_code == 200
+    place.settled()
+    assert place.rows("SELECT COUNT(*) FROM login_codes") == [(1,)]
     place.kill()
     place.confirm_clock(60 * 86_400)
     place.serve(clock=60 * 86_400)
-    wait_for(lambda: place.rows("SELECT COUNT(*) FROM sessions") == [(0,)], 30)
+    wait_for(lambda: place.rows("SELECT COUNT(*) FROM sessions") == place.rows("SELECT COUNT(*) FROM login_codes") == [(0,)], 30)
 
 
 def test_sto_13_one_source_of_chance(service):

@@ -1,23 +1,24 @@
-// node compare.mjs '[{set, theirs, ours, command, mails}, …]': every scenario of each set against Better Auth and against Countersign, exchange by
+// node compare.mjs '[{set, theirs, ours, command, mails, place}, …]': every scenario of each set against Better Auth and against Countersign, exchange by
 // exchange; exits 1 on a difference that `allowed.mjs` does not name and, where every set is played, on a rule there that nothing needs. `command` is
-// our command line, `mails` the folder into which ours puts mails; theirs has doors for tests.
+// our command line, to be run in the folder `place`, `mails` the folder into which ours puts mails; theirs has doors for tests.
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createAuthClient } from "better-auth/client";
-import { adminClient, jwtClient, twoFactorClient } from "better-auth/client/plugins";
+import { adminClient, emailOTPClient, jwtClient, magicLinkClient, twoFactorClient } from "better-auth/client/plugins";
 import { allowed, ownCookies, ownHeaders, sharedHeaders } from "./allowed.mjs";
+import { mailCached, mailClosed, mailSignIn } from "./mail_sign_in.mjs";
 import { Recorder, differences, normal } from "./recorder.mjs";
 import { bare, cached, closed, mail, refusals, scenarios, verifying } from "./scenarios.mjs";
 import { twoFactor } from "./two_factor.mjs";
 
-const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, verifying, bare, closed, cached };
+const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, mail_sign_in: mailSignIn, mail_closed: mailClosed, mail_cached: mailCached, verifying, bare, closed, cached };
 const pairs = JSON.parse(process.argv[2]);
 
 /** What a scenario works with, on one side. */
 class Side {
-  constructor(base, name, { promote, mails, asks }) {
-    Object.assign(this, { base, name, promote, mails, asks, read: {}, exchanges: [], notes: [] });
+  constructor(base, name, { promote, make, mails, asks }) {
+    Object.assign(this, { base, name, promote, make, mails, asks, read: {}, exchanges: [], notes: [] });
   }
 
   email = (name) => `${name.toLowerCase()}-${this.name.replaceAll(/[^a-z]+/gi, "-").toLowerCase()}@example.com`;
@@ -28,16 +29,25 @@ class Side {
       get: (target, key) => (key === "push" ? (exchange) => (this.exchanges.push(exchange), target.push(exchange)) : Reflect.get(target, key)),
     });
     const fetchOptions = { customFetchImpl: recorder.fetch };
-    const client = createAuthClient({ baseURL: this.base, plugins: [jwtClient(), adminClient(), twoFactorClient(twoFactor)], fetchOptions });
+    const client = createAuthClient({ baseURL: this.base, plugins: [jwtClient(), adminClient(), twoFactorClient(twoFactor), emailOTPClient(), magicLinkClient()], fetchOptions });
     return { client, recorder };
   }
 
-  /** The link of the next mail to this address. */
-  link = async (to) => {
-    const nth = (this.read[to] = (this.read[to] ?? 0) + 1);
+  /** The link of the next mail to this address that has one, and with this text in it. */
+  link = (to, text = "") => this.next(to, ({ url }) => (url?.includes(text) ? url : undefined));
+
+  /** The code of the next mail to this address that has one. */
+  code = (to) => this.next(to, ({ code }) => code);
+
+  /** Reads the mails to this address in their order, up to the first that has what is wanted. */
+  next = async (to, wanted) => {
     for (let tries = 0; tries < 400; tries += 1) {
       const mails = (await this.mails()).filter((m) => m.to === to);
-      if (mails.length >= nth) return mails[nth - 1].url;
+      const at = mails.findIndex((mail, n) => n >= (this.read[to] ?? 0) && wanted(mail));
+      if (at >= 0) {
+        this.read[to] = at + 1;
+        return wanted(mails[at]);
+      }
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
     throw new Error(`no mail to ${to}`);
@@ -56,6 +66,16 @@ class Side {
     return agent.recorder.fetch(target, { method: "POST", body: form.toString(), headers: { "content-type": "application/x-www-form-urlencoded" } });
   };
 
+  /** Goes to a link as a browser does and, where a page asks, presses its button. */
+  open = async ({ recorder }, url) => {
+    const page = this.asks ? await recorder.look(url) : null;
+    if (!page?.headers.get("content-type")?.includes("html")) return recorder.navigate(url);
+    const form = (await page.text()).match(/<form[^]*?<\/form>/g).find((part) => part.includes('name="token"'));
+    const attribute = (tag, name) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1].replaceAll(/&(?:#x([0-9a-f]+)|#(\d+)|amp);/gi, (_, hex, decimal) => (hex ? String.fromCodePoint(Number.parseInt(hex, 16)) : String.fromCodePoint(Number(decimal ?? 38))));
+    const fields = form.match(/<input[^>]*>/g).map((input) => [attribute(input, "name"), attribute(input, "value") ?? ""]);
+    return recorder.navigate(new URL(attribute(form.match(/<form[^>]*>/)[0], "action") ?? "", url), { method: "POST", body: new URLSearchParams(fields).toString(), headers: { "content-type": "application/x-www-form-urlencoded" } });
+  };
+
   note = (result) => this.notes.push({ data: result.data ?? null, error: result.error ? { status: result.error.status, code: result.error.code } : null });
 
   raw = async (method, path, body, headers = {}, recorder = this.agent().recorder) => {
@@ -66,18 +86,19 @@ class Side {
   };
 }
 
-/** Ours: the mails of a folder that hold a link, oldest first. */
+/** Ours: the mails of a folder, oldest first. A file appears whole and is never changed, so each is read once. */
 function folder(path) {
-  const files = readdirSync(path, { withFileTypes: true }).filter((f) => f.name.endsWith(".eml"));
-  const read = (f) => readFileSync(join(path, f.name), "utf8");
-  return files.map((f) => f.name).sort().map((name) => link(read({ name }))).filter((m) => m.url);
+  const files = readdirSync(path).filter((name) => name.endsWith(".eml")).map((name) => join(path, name));
+  return files.sort().map((file) => known.get(file) ?? known.set(file, contents(readFileSync(file, "utf8"))).get(file));
 }
 
-function link(raw) {
+const known = new Map();
+
+function contents(raw) {
   // A link may wrap before two hyphens of its token: only the whole boundary ends the part.
   const boundary = /boundary="([^"]+)"/.exec(raw)[1];
   const plain = raw.split("text/plain")[1].split(`\r\n--${boundary}`)[0].replaceAll("=\r\n", "").replaceAll("=3D", "=");
-  return { to: /^To: (.*)$/m.exec(raw)[1].trim(), url: /https?:\/\/\S+/.exec(plain)?.[0] };
+  return { to: /^To: (.*)$/m.exec(raw)[1].trim(), url: /https?:\/\/\S+/.exec(plain)?.[0], code: /^\s*(\d{6})\s*$/m.exec(plain)?.[1] };
 }
 
 async function play(base, run, name, doors) {
@@ -91,16 +112,18 @@ async function play(base, run, name, doors) {
 }
 
 /** What each side has for tests. */
-function doors({ theirs, command: [binary, ...settings], mails }) {
+function doors({ theirs, command: [binary, ...settings], mails, place }) {
   return {
     theirs: {
       asks: false,
       promote: async (email) => fetch(`${theirs}/promote?email=${encodeURIComponent(email)}`),
+      make: async (email, password) => fetch(`${theirs}/make?${new URLSearchParams({ email, password })}`),
       mails: async () => (await fetch(`${theirs}/mails`)).json(),
     },
     ours: {
       asks: true,
-      promote: async (email) => execFileSync(binary, [...settings, "users", "set-role", email, "admin"], { stdio: "pipe", cwd: process.env.PLACE }),
+      promote: async (email) => execFileSync(binary, [...settings, "users", "set-role", email, "admin"], { stdio: "pipe", cwd: place }),
+      make: async (email, password) => execFileSync(binary, [...settings, "users", "create", email, "--name", "Ana", "--email-verified"], { input: `${password}\n`, stdio: "pipe", cwd: place }),
       mails: async () => folder(mails),
     },
   };
@@ -116,15 +139,22 @@ for (const { path, scenario, call, why } of allowed) {
 
 const used = new Set();
 let [exchanges, count, bad] = [0, 0, 0];
+// Most of the time is spent waiting for mails, so several scenarios run at once. Each has its own users.
+const LANES = 6;
 for (const pair of pairs) {
   const door = doors(pair);
-  for (const [name, run] of Object.entries(sets[pair.set])) {
-    count += 1;
-    await compare(name, await play(pair.theirs, run, name, door.theirs), await play(pair.ours, run, name, door.ours));
-  }
+  const left = Object.entries(sets[pair.set]);
+  const lane = async () => {
+    for (let next = left.shift(); next; next = left.shift()) {
+      const [name, run] = next;
+      count += 1;
+      compare(name, await play(pair.theirs, run, name, door.theirs), await play(pair.ours, run, name, door.ours));
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
 }
 
-async function compare(name, a, b) {
+function compare(name, a, b) {
   const found = [];
   if (a.exchanges.length !== b.exchanges.length) found.push({ path: "exchanges", theirs: a.exchanges.map((e) => e.call), ours: b.exchanges.map((e) => e.call) });
   const judge = (d, t, o) => {

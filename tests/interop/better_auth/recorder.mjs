@@ -1,5 +1,7 @@
 // What a browser would do around the client, with everything that passes written down: a cookie jar, the page's origin, one exchange a call.
 
+import { request } from "node:http";
+
 /** Headers that a client or a browser acts on. What is not in this list is the server's own affair (`date`, `connection`, lengths). */
 const compared = [
   "set-auth-token",
@@ -22,6 +24,19 @@ const compared = [
   "x-frame-options",
 ];
 
+/** Sends what a browser sends when it goes to a page. Node's `fetch` marks every request as one that a script makes. */
+function navigation(url, { method = "GET", headers, body }) {
+  const marks = { "user-agent": "node", accept: "text/html,application/xhtml+xml,*/*;q=0.8", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": method === "GET" ? "none" : "same-origin", "sec-fetch-user": "?1" };
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method, headers: { ...Object.fromEntries(headers), ...marks } }, async (answer) => {
+      const received = new Headers(Object.entries(answer.headersDistinct).flatMap(([name, values]) => values.map((value) => [name, value])));
+      const parts = await answer.toArray();
+      resolve(new Response(parts.length > 0 ? Buffer.concat(parts) : null, { status: answer.statusCode, headers: received }));
+    });
+    sent.on("error", reject).end(body);
+  });
+}
+
 /** Exchanges of one user agent. */
 export class Recorder {
   constructor(base, { bearer } = {}) {
@@ -32,13 +47,34 @@ export class Recorder {
   }
 
   /** For `fetchOptions.customFetchImpl`. */
-  fetch = async (input, init = {}) => {
-    const url = new URL(typeof input === "string" ? input : input.url ?? String(input));
-    const headers = new Headers(init.headers ?? {});
+  fetch = (input, init = {}) => this.exchange(input, init, fetch);
+
+  /** Goes to a page, or sends a form of one. */
+  navigate = (input, init = {}) => this.exchange(input, init, navigation);
+
+  /** Carries out calls that have no counterpart on the other side. */
+  async unrecorded(calls) {
+    const { exchanges } = this;
+    this.exchanges = [];
+    await calls();
+    this.exchanges = exchanges;
+  }
+
+  /** A page as a browser shows it; no exchange that both servers have. */
+  look = (url) => navigation(url, { headers: this.headers() });
+
+  headers(given = {}) {
+    const headers = new Headers(given);
     if (this.bearer) headers.set("authorization", `Bearer ${this.bearer}`);
     if (this.jar.size > 0 && !this.bearer) headers.set("cookie", [...this.jar].map(([k, v]) => `${k}=${v}`).join("; "));
+    return headers;
+  }
+
+  async exchange(input, init, by) {
+    const url = new URL(typeof input === "string" ? input : input.url ?? String(input));
+    const headers = this.headers(init.headers);
     headers.set("origin", this.origin ?? this.base);
-    const answer = await fetch(url, { ...init, headers, redirect: "manual" });
+    const answer = await by(url, { ...init, headers, redirect: "manual" });
     const text = await answer.clone().text();
     const cookies = answer.headers.getSetCookie();
     for (const line of cookies) {
@@ -61,7 +97,7 @@ export class Recorder {
       },
     });
     return answer;
-  };
+  }
 }
 
 function parse(text) {

@@ -10,7 +10,7 @@ export async function signedUp(s, name = "ana") {
   return { ...agent, email };
 }
 
-async function admin(s) {
+export async function admin(s) {
   const agent = await signedUp(s, "root");
   await s.promote(agent.email);
   return agent;

@@ -1,17 +1,26 @@
 // Better Auth itself, as the contract's captures were made: jwt, bearer, admin and two-factor, everything in memory.
-// node server.mjs PORT [verify|bare|closed|cached]; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may
-// have. With `verify` who signs up proves the mailbox first; `bare` has no way for mails; `closed` accepts no sign-ups; `cached` has the cookie cache on.
+// node server.mjs PORT [verify|bare|closed|cached|mail|mail_closed|mail_cached]; mails are kept and given out at /mails, roles are set at
+// /promote?email=… and users are made at /make?email=…&password=…, which only tests may have. With `verify` who signs up proves the mailbox first;
+// `bare` has no way for mails; `closed` accepts no sign-ups; `cached` has the cookie cache on; `mail` has sign-in by links and codes in mails, and codes
+// in mails as second factor; `mail_closed` has that sign-in for users who have an account; `mail_cached` is `mail` with the cookie cache on.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
 import { toNodeHandler } from "better-auth/node";
-import { admin, bearer, jwt, twoFactor } from "better-auth/plugins";
+import { admin, bearer, emailOTP, jwt, magicLink, twoFactor } from "better-auth/plugins";
 
 const port = Number(process.argv[2]);
 const db = { user: [], session: [], account: [], verification: [], jwks: [], twoFactor: [] };
-const [verify, bare, closed, cached] = ["verify", "bare", "closed", "cached"].map((mode) => process.argv[3] === mode);
+const is = (...modes) => modes.includes(process.argv[3]);
+const [verify, bare, closed, mailClosed] = [is("verify"), is("bare"), is("closed"), is("mail_closed")];
+const [cached, mail] = [is("cached", "mail_cached"), is("mail", "mail_cached")];
 const mails = [];
-const post = (to) => async (mail) => void mails.push({ to: to(mail), url: mail.url });
+const post = (to) => async (mail) => void mails.push({ to: to(mail), url: mail.url, code: mail.otp });
+// The options that Countersign has as well; the rest is as it is by default.
+const byMail = () => [
+  emailOTP({ sendVerificationOTP: post((m) => m.email), disableSignUp: mailClosed, changeEmail: { enabled: true, verifyCurrentEmail: true } }),
+  magicLink({ sendMagicLink: post((m) => m.email), disableSignUp: mailClosed }),
+];
 const auth = betterAuth({
   appName: "Countersign",
   baseURL: `http://localhost:${port}`,
@@ -34,16 +43,20 @@ const auth = betterAuth({
   session: cached ? { cookieCache: { enabled: true, maxAge: 300 } } : {},
   rateLimit: { enabled: false },
   // The second factor comes first: a plugin behind `bearer` takes the session away after `bearer` has put its token into a header.
-  plugins: [twoFactor(), jwt(), bearer(), admin()],
+  plugins: [twoFactor(mail ? { otpOptions: { sendOTP: post((m) => m.user.email) } } : undefined), ...(mail || mailClosed ? byMail() : []), jwt(), bearer(), admin()],
   telemetry: { enabled: false },
 });
 const handler = toNodeHandler(auth);
-createServer((request, response) => {
+createServer(async (request, response) => {
   const url = new URL(request.url, `http://localhost:${port}`);
   if (url.pathname === "/promote") {
     const user = db.user.find((u) => u.email === url.searchParams.get("email"));
     if (user) user.role = "admin";
     response.end(String(Boolean(user)));
+  } else if (url.pathname === "/make") {
+    const { email, password } = Object.fromEntries(url.searchParams);
+    await auth.api.createUser({ body: { email, password, name: "Ana", data: { emailVerified: true } } });
+    response.end("true");
   } else if (url.pathname === "/mails") {
     response.end(JSON.stringify(mails));
   } else {

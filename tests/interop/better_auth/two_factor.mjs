@@ -23,7 +23,7 @@ function totp(secret, step) {
 }
 
 /** What an authenticator app makes of the URI. Three codes are good at once (the step before, this one and the next), so a scenario uses no more. */
-class Authenticator {
+export class Authenticator {
   constructor(uri) {
     this.secret = fromBase32(new URL(uri).searchParams.get("secret"));
     this.last = 0;
@@ -32,8 +32,8 @@ class Authenticator {
   /** The code of the oldest step that is good and was not used yet. */
   next = async () => {
     const left = PERIOD - (Date.now() % PERIOD);
-    // The step before this one ends soon: it would have ended when the server looks.
-    const oldest = left < 1_000 ? now() : now() - 1;
+    // The step before this one ends soon: it would have ended when a busy server looks.
+    const oldest = left < 5_000 ? now() : now() - 1;
     this.last = Math.max(oldest, this.last + 1);
     while (this.last > now() + 1) await new Promise((resolve) => setTimeout(resolve, 25));
     return totp(this.secret, this.last);
@@ -47,21 +47,21 @@ class Authenticator {
 }
 
 /** A user who has begun to enrol: the URI and the codes are there, and no code was entered yet. */
-async function enrolling(s) {
-  const user = await signedUp(s);
+async function enrolling(s, signedIn) {
+  const user = signedIn ?? (await signedUp(s));
   const { data } = await user.client.twoFactor.enable({ password: PASSWORD });
   return { ...user, app: new Authenticator(data.totpURI), codes: data.backupCodes };
 }
 
 /** A user with the second factor on, signed in with the session that proved it. */
-async function enrolled(s) {
-  const user = await enrolling(s);
+export async function enrolled(s, signedIn) {
+  const user = await enrolling(s, signedIn);
   await user.client.twoFactor.verifyTotp({ code: await user.app.next() });
   return user;
 }
 
 /** The password is right, and the second step is to come. */
-async function pending(s, user, agent = s.agent(), over = {}) {
+export async function pending(s, user, agent = s.agent(), over = {}) {
   s.note(await agent.client.signIn.email({ email: user.email, password: PASSWORD, ...over }));
   return agent;
 }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::admin::{id, made_admin};
 use super::mail::{only, posting, received};
+use super::mail_sign_in::code_of;
 use crate::support::authenticator::Authenticator;
 use crate::support::contract::{DOCUMENT, template};
 use crate::support::{Answer, TestApp, User, minutes, seconds};
@@ -167,6 +168,8 @@ async fn every_documented_status_of_every_path_is_seen() {
 
     accounts(&mut seen, &app, &ana).await;
     mails(&mut seen, &app, dir.path(), &ana).await;
+    codes_in_mails(&mut seen, &app, dir.path()).await;
+    mailed_second_steps(&mut seen, &app, dir.path()).await;
     deletion(&mut seen, &app, dir.path()).await;
     forgotten_passwords(&mut seen, &app, dir.path(), &ana).await;
     sessions_and_tokens(&mut seen, &app, &ana).await;
@@ -308,6 +311,106 @@ async fn mails(seen: &mut Seen, app: &TestApp, dir: &std::path::Path, ana: &User
     let other = json!({ "newEmail": "other@example.com" });
     seen.see(app, 200, post("change-email", Some(&session), &other))
         .await;
+}
+
+/// A user signs in by links and codes, verifies the mailbox, changes the email address and sets a
+/// password, each by a code.
+async fn codes_in_mails(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {
+    received(app, dir).await;
+    let ivo = app.user("ivo").await;
+    let session = ivo.sign_in().await.session;
+    let session = Some(session.as_str());
+    let send = "email-otp/send-verification-otp";
+    let wanted = |kind: &str| json!({ "email": ivo.email, "type": kind });
+    let verify = wanted("email-verification");
+    seen.see(app, 200, post(send, None, &verify)).await;
+    let code = code_of(&only(app, dir).await.text);
+    let body = json!({ "email": ivo.email, "otp": code });
+    seen.see(app, 200, post("email-otp/verify-email", session, &body))
+        .await;
+    for (n, path) in ["request-email-change", "change-email"].iter().enumerate() {
+        let path = format!("email-otp/{path}");
+        let nothing = json!({ "newEmail": "ivo@new.example", "otp": "000000" });
+        seen.see(app, 401, post(&path, None, &nothing)).await;
+        if n == 0 {
+            seen.see(app, 200, post(send, None, &verify)).await;
+        }
+        let code = code_of(&only(app, dir).await.text);
+        let body = json!({ "newEmail": "ivo@new.example", "otp": code });
+        seen.see(app, 200, post(&path, session, &body)).await;
+    }
+    received(app, dir).await;
+    let email = "ivo@new.example";
+    for path in [
+        "forget-password/email-otp",
+        "email-otp/request-password-reset",
+    ] {
+        let asked = json!({ "email": email });
+        seen.see(app, 200, post(path, None, &asked)).await;
+    }
+    let code = code_of(&received(app, dir).await.remove(1).text);
+    let body = json!({ "email": email, "type": "forget-password", "otp": code, "password": "another good password" });
+    for path in ["check-verification-otp", "reset-password"] {
+        seen.see(app, 200, post(&format!("email-otp/{path}"), None, &body))
+            .await;
+    }
+    received(app, dir).await;
+    let path = "magic-link/verify";
+    seen.see(app, 302, get(&format!("{path}?token=x"), None))
+        .await;
+    let foreign = format!("{path}?token=x&callbackURL=https://evil.example");
+    seen.see(app, 403, get(&foreign, None)).await;
+    for status in [200, 303] {
+        let asked = json!({ "email": email });
+        seen.see(app, 200, post("sign-in/magic-link", None, &asked))
+            .await;
+        let mail = only(app, dir).await;
+        seen.see(app, 200, get(&mail.link(), None)).await;
+        let token = mail.token();
+        if status == 200 {
+            let body = json!({ "token": token });
+            seen.see(app, status, post(path, None, &body)).await;
+        } else {
+            let fields = [("token", token.as_str()), ("callbackURL", "/welcome")];
+            seen.see(app, status, form(path, None, &fields)).await;
+        }
+    }
+    let asked = json!({ "email": email, "type": "sign-in" });
+    seen.see(app, 200, post(send, None, &asked)).await;
+    let code = code_of(&only(app, dir).await.text);
+    let body = json!({ "email": email, "otp": code });
+    seen.see(app, 200, post("sign-in/email-otp", None, &body))
+        .await;
+}
+
+/// Codes in mails become a user's second step, and finish a sign-in.
+async fn mailed_second_steps(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {
+    let mailing = app.replica_with(&[("two_factor.email", "true")]).await;
+    let jon = super::mail::verified(app, dir, "jon").await;
+    let session = jon.sign_in().await.session;
+    received(app, dir).await;
+    let (send, verify) = ("two-factor/send-otp", "two-factor/verify-otp");
+    for path in [send, verify] {
+        let without_sign_in = post(path, None, &json!({ "code": "000000" }));
+        seen.see(app, 401, without_sign_in).await;
+    }
+    let body = json!({ "password": jon.password, "method": "otp" });
+    let enable = post("two-factor/enable", Some(&session), &body);
+    seen.see(&mailing, 200, enable).await;
+    let first = json!({ "code": code_of(&only(app, dir).await.text) });
+    seen.see(&mailing, 200, post(verify, Some(&session), &first))
+        .await;
+    received(app, dir).await;
+    let jon = User {
+        app: mailing.clone(),
+        ..jon
+    };
+    let challenge = jon.begins().await;
+    let body = json!({ "challenge": challenge });
+    seen.see(&mailing, 200, post(send, None, &body)).await;
+    let code = code_of(&only(app, dir).await.text);
+    let body = json!({ "challenge": challenge, "code": code });
+    seen.see(&mailing, 200, post(verify, None, &body)).await;
 }
 
 async fn deletion(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {

@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 110] = [
+const ROUTES: [(&str, Rule); 129] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -62,6 +62,18 @@ const ROUTES: [(&str, Rule); 110] = [
     ("POST /two-factor/disable", OwnAlone),
     ("POST /two-factor/send-otp", Open),
     ("POST /two-factor/verify-otp", Open),
+    ("POST /sign-in/magic-link", Open),
+    ("GET /magic-link/verify", Open),
+    ("POST /magic-link/verify", Open),
+    ("POST /sign-in/email-otp", Open),
+    ("POST /email-otp/send-verification-otp", Open),
+    ("POST /email-otp/check-verification-otp", Open),
+    ("POST /email-otp/verify-email", Open),
+    ("POST /email-otp/request-password-reset", Open),
+    ("POST /forget-password/email-otp", Open),
+    ("POST /email-otp/reset-password", Open),
+    ("POST /email-otp/request-email-change", OwnAlone),
+    ("POST /email-otp/change-email", OwnAlone),
     ("GET /list-accounts", Own),
     ("POST /update-session", Own),
     ("GET /admin/list-users", Needs(A::ListUsers)),
@@ -98,6 +110,11 @@ const ROUTES: [(&str, Rule); 110] = [
     ("GET /auth", Open),
     ("GET /auth/sign-in", Open),
     ("POST /auth/sign-in", Open),
+    ("GET /auth/sign-in/email", Open),
+    ("POST /auth/sign-in/email", Open),
+    ("POST /auth/sign-in/code", Open),
+    ("POST /auth/challenge/send", Open),
+    ("POST /auth/challenge/enrol", Open),
     ("GET /auth/challenge", Open),
     ("POST /auth/challenge", Open),
     ("GET /auth/sign-up", Open),
@@ -124,6 +141,8 @@ const ROUTES: [(&str, Rule); 110] = [
     ("GET /auth/account/security", OwnAlone),
     ("POST /auth/account/security/begin", OwnAlone),
     ("POST /auth/account/security/confirm", OwnAlone),
+    ("POST /auth/account/security/by-mail", OwnAlone),
+    ("POST /auth/account/security/send", OwnAlone),
     ("POST /auth/account/security/prove", OwnAlone),
     ("POST /auth/account/security/codes", OwnAlone),
     ("POST /auth/account/security/turn-off", OwnAlone),

@@ -26,6 +26,8 @@ struct Knowledge {
     passwords: Vec<String>,
     user: String,
     codes: Vec<String>,
+    /// The codes of mails.
+    mailed: Vec<String>,
     /// Every long text of an answer or a mail, with the name of its member.
     tokens: Vec<(String, String)>,
 }
@@ -51,14 +53,25 @@ impl Knowledge {
             "password" | "currentPassword" | "newPassword" | "new_password" | "repeat" => {
                 self.one_of(&self.passwords).into()
             }
-            "code" | "otp" | "recovery" => self.one_of(&self.codes).into(),
+            "code" | "recovery" if self.below(4) > 0 => self.one_of(&self.codes).into(),
+            "code" | "otp" | "mailed" | "recovery" => self.mailed_code().into(),
+            "type" => ["sign-in", "email-verification", "forget-password"][self.below(3)].into(),
             "userId" => self.user.clone().into(),
             "name" => "Ana".into(),
-            "callbackURL" | "redirectTo" | "redirect_to" => "/welcome".into(),
+            "callbackURL" | "newUserCallbackURL" | "errorCallbackURL" | "redirectTo"
+            | "redirect_to" => "/welcome".into(),
             "tokenDelivery" => ["body", "cookie"][self.below(2)].into(),
             "grant_type" => "refresh_token".into(),
             "trustDevice" | "rememberMe" | "revokeOtherSessions" => true.into(),
             _ => self.token(field).into(),
+        }
+    }
+
+    /// A code of a mail: mostly the latest one.
+    fn mailed_code(&self) -> &str {
+        match self.mailed.last() {
+            Some(latest) if self.below(4) > 0 => latest,
+            _ => self.one_of(&self.mailed),
         }
     }
 
@@ -76,7 +89,18 @@ impl Knowledge {
     /// Whether a request has this field. A token that the thief has not is mostly left out: it would
     /// stand in the way of a cookie.
     fn sends(&self, field: &str) -> bool {
-        let is_token = ["challenge", "token", "refreshToken", "refresh_token"].contains(&field);
+        let is_token = [
+            "challenge",
+            "token",
+            "refreshToken",
+            "refresh_token",
+            "binding",
+        ]
+        .contains(&field);
+        // Where it stands, a page takes no code of the authenticator app.
+        if ["mailed", "recovery"].contains(&field) {
+            return self.below(4) == 0;
+        }
         if is_token && !self.tokens.iter().any(|(name, _)| name == field) {
             self.below(8) == 0
         } else {
@@ -101,15 +125,20 @@ impl Knowledge {
 }
 
 /// Every field that a route of a sign-in or of an account reads.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 28] = [
     "email",
+    "newEmail",
     "password",
     "currentPassword",
     "newPassword",
     "new_password",
     "repeat",
     "code",
+    "otp",
+    "mailed",
     "recovery",
+    "type",
+    "binding",
     "challenge",
     "token",
     "refreshToken",
@@ -120,6 +149,8 @@ const FIELDS: [&str; 21] = [
     "tokenDelivery",
     "rememberMe",
     "callbackURL",
+    "newUserCallbackURL",
+    "errorCallbackURL",
     "redirect_to",
     "grant_type",
     "userId",
@@ -141,6 +172,8 @@ fn weighted() -> Vec<String> {
             "token",
             "forgot",
             "change-password",
+            "email-otp",
+            "magic-link",
         ]
         .iter()
         .any(|word| route.contains(word))
@@ -220,9 +253,25 @@ struct Walk<'w> {
     has_device: bool,
 }
 
+/// What a walk has come to.
+struct Outcome {
+    /// Whether it reached a session.
+    reached: bool,
+    /// Whether a code or a link of a mail was taken as the first step of a sign-in.
+    began_by_mail: bool,
+    told: String,
+}
+
+/// Where a mailbox is proven as the first step of a sign-in.
+const BY_MAIL: [&str; 3] = [
+    "POST /sign-in/email-otp",
+    "POST /auth/sign-in/code",
+    "POST /magic-link/verify",
+];
+
 impl Walk<'_> {
-    /// Takes one walk; returns whether it reached a session.
-    async fn take(&self, seed: u64, drawn: &[String]) -> (bool, String) {
+    /// Takes one walk.
+    async fn take(&self, seed: u64, drawn: &[String]) -> Outcome {
         let (app, user) = (self.app, id(self.ana).await);
         let mut codes = vec![
             "000000".to_owned(),
@@ -238,23 +287,26 @@ impl Walk<'_> {
             passwords: vec![self.ana.password.clone()],
             user: user.clone(),
             codes,
+            mailed: Vec::new(),
             tokens: Vec::new(),
         };
         let browser = Browser::new(app);
         let before = sessions(app, &user).await;
-        let mut steps = Vec::new();
+        let (mut steps, mut began_by_mail) = (Vec::new(), false);
         for _ in 0..STEPS {
-            // Half of the requests are a natural next one: a sign-in, or the second step of one.
-            let next = if browser.cookie("better-auth.two_factor").is_some() {
-                ["POST /two-factor/verify", "POST /auth/challenge"]
+            // Two of three requests are a natural next one: a sign-in, or the second step of one.
+            let next: &[&str] = if browser.cookie("better-auth.two_factor").is_some() {
+                &["POST /two-factor/verify", "POST /auth/challenge"]
+            } else if !knows.mailed.is_empty() && knows.below(2) == 0 {
+                &BY_MAIL
             } else {
-                ["POST /sign-in", "POST /auth/sign-in"]
+                &["POST /sign-in", "POST /auth/sign-in"]
             };
             let natural: Vec<&String> = drawn
                 .iter()
                 .filter(|route| next.iter().any(|start| route.starts_with(start)))
                 .collect();
-            let route = if knows.below(2) == 0 {
+            let route = if knows.below(3) > 0 {
                 natural[knows.below(natural.len())]
             } else {
                 &drawn[knows.below(drawn.len())]
@@ -267,22 +319,40 @@ impl Walk<'_> {
             );
             steps.push(format!("{route} {}", answer.status.as_u16()));
             knows.learn("", &answer.body);
+            began_by_mail |= BY_MAIL.contains(&route.as_str())
+                && (answer.body["twoFactorRedirect"] == true
+                    || answer.header("location").starts_with("/auth/challenge"));
             // The mails of the user are read by the thief.
-            if ["reset", "email", "forgot", "sign-up", "delete"]
-                .iter()
-                .any(|word| route.contains(word))
+            if [
+                "reset",
+                "email",
+                "forgot",
+                "sign-up",
+                "delete",
+                "magic-link",
+                "send",
+                "otp",
+            ]
+            .iter()
+            .any(|word| route.contains(word))
             {
                 for mail in received(app, self.dir).await {
                     if mail.text.contains("token=") || mail.text.contains("/reset-password/") {
                         knows.tokens.push(("token".into(), mail.token()));
                     }
+                    let is_code =
+                        |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
+                    knows
+                        .mailed
+                        .extend(mail.text.lines().find(is_code).map(ToOwned::to_owned));
                 }
             }
         }
-        (
-            sessions(app, &user).await > before,
-            format!("seed {seed}: {steps:#?}"),
-        )
+        Outcome {
+            reached: sessions(app, &user).await > before,
+            began_by_mail,
+            told: format!("seed {seed}: {steps:#?}"),
+        }
     }
 }
 
@@ -301,10 +371,16 @@ async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session()
         own: &own,
         has_device: false,
     };
+    let mut by_mail = 0;
     for seed in 0..walks {
-        let (reached, told) = thief.take(u64::try_from(seed).unwrap(), &drawn).await;
-        assert!(!reached, "{told}");
+        let walk = thief.take(u64::try_from(seed).unwrap(), &drawn).await;
+        assert!(!walk.reached, "{}", walk.told);
+        by_mail += usize::from(walk.began_by_mail);
     }
+    assert!(
+        by_mail >= walks / 50,
+        "only {by_mail} of {walks} walks of the thief began a sign-in by mail"
+    );
     // The factor is still there, and asked for.
     assert_eq!(
         app.db_number("SELECT two_factor FROM users WHERE email LIKE 'ana%'")
@@ -321,18 +397,19 @@ async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session()
         has_device: true,
         ..thief
     };
-    let mut reached = 0;
+    let (mut reached, mut both) = (0, 0);
     for seed in 0..walks {
         app.after(crate::support::seconds(30));
-        let (opened, _) = owner.take(u64::try_from(seed).unwrap(), &drawn).await;
-        reached += usize::from(opened);
+        let walk = owner.take(u64::try_from(seed).unwrap(), &drawn).await;
+        reached += usize::from(walk.reached);
+        both += usize::from(walk.reached && walk.began_by_mail);
     }
     assert!(
         reached >= walks / 20,
         "only {reached} of {walks} walks of the owner reached a session"
     );
     println!(
-        "{walks} walks of {STEPS} requests over {} routes; with the device {reached} of {walks} reached a session",
+        "{walks} walks of {STEPS} requests over {} routes, {by_mail} began a sign-in by mail; with the device {reached} of {walks} reached a session, {both} of them by mail",
         routes().len()
     );
 }

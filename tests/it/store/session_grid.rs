@@ -1047,6 +1047,7 @@ fn begin(number: usize, point: &Point<5>, user: &str) -> New {
             user_agent: requester.user_agent,
             impersonated_by: (actor > 0).then(|| ADMIN.parse().unwrap()),
             retry: Retry::Ticket,
+            idle: None,
         },
         token_hash: hash(u32::try_from(number).unwrap()),
         refresh_hash: hash(1),

@@ -345,6 +345,9 @@ impl Browser {
         if let Some(line) = self.line(&method, path, navigates) {
             request = request.header("cookie", line);
         }
+        if navigates {
+            request = request.header("accept", "text/html,*/*;q=0.8");
+        }
         let body = match body {
             Some((media, body)) => {
                 request = request
