@@ -1,7 +1,7 @@
 //! `/sign-in/magic-link` and `/magic-link/verify`: a link in a mail that signs its reader in. Opening it
 //! shows a page and changes nothing, because mail scanners follow links, and some of them run scripts;
 //! the form of the page signs in. A script of an application that fetches the link acts at once, as with
-//! Better Auth, in the browser that asked for it.
+//! Better Auth: in the browser that asked for it, or from a page of a trusted origin.
 
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ use crate::http::pages::device::named;
 use crate::http::pages::magic_link::{Asked, ask};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Mails a link, with a code beside it.
 pub(in crate::http) async fn send(
@@ -72,9 +73,9 @@ pub(in crate::http) async fn send(
 }
 
 /// Returns whether a request is a script's that may sign its browser in: it fetches and does not
-/// navigate, and has the cookie of the browser that asked (`is_own`), which neither a scanner of mails
-/// has nor a visitor to whom another person gives a link. A native app with that cookie sends no Fetch
-/// Metadata, and asks for no page.
+/// navigate, and either has the cookie of the browser that asked (`is_own`) or comes from a page of a
+/// trusted origin. No scanner of mails has one or the other. A native app with that cookie sends no
+/// Fetch Metadata, and asks for no page.
 fn is_of_a_script(app: &App, method: &Method, headers: &HeaderMap, is_own: bool) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let asks_for_page = text(&header::ACCEPT).is_some_and(|types| types.contains("text/html"));
@@ -83,8 +84,11 @@ fn is_of_a_script(app: &App, method: &Method, headers: &HeaderMap, is_own: bool)
         None => is_own && !asks_for_page,
     };
     let trusted = &app.config.server.trusted_origins;
-    let is_trusted = text(&header::ORIGIN).is_none_or(|origin| trusted.contains(origin));
-    *method == Method::GET && fetches && is_own && is_trusted
+    let is_trusted = match text(&header::ORIGIN) {
+        Some(origin) => trusted.contains(origin),
+        None => is_own || text(&SEC_FETCH_SITE) == Some("same-origin"),
+    };
+    *method == Method::GET && fetches && is_trusted
 }
 
 /// Opens the link of the mail.
