@@ -30,9 +30,9 @@ processes() {
 }
 
 waiting() {
-  LIMIT=900 suite 'interop: FastAPI, Go, Node; rotations under load' $python -m pytest -q -s -p no:cacheprovider tests/interop
+  LIMIT=1500 suite 'interop: FastAPI, Go, Node; rotations under load' $python -m pytest -q -s -p no:cacheprovider tests/interop
   suite 'a real browser: pages, the example, eight tabs, the npm client' tests/e2e/run.sh
-  LIMIT=900 suite 'the security checklist, row by row' $python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
+  LIMIT=1500 suite 'the security checklist, row by row' $python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
   step 'rows of the checklist' $python tests/security/rows.py
   part 'openapi.yaml: schemathesis' $python tests/schemathesis.py
   part 'the set-up of the benchmarks' env SET_UP_ONLY=1 bash -euc 'for script in benches/*.sh; do "$script"; done'

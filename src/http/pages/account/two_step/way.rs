@@ -25,6 +25,10 @@ impl By {
             "recovery" => Self::Recovery,
             _ => Self::App,
         };
+        // A recovery code that was refused is shown in its own form, even if it was the last one.
+        if wanted == Self::Recovery && state.factors.contains(Factors::TOTP) {
+            return wanted;
+        }
         [wanted, Self::App, Self::Mail]
             .into_iter()
             .find(|by| by.is_there(state, can_mail))
