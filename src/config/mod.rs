@@ -12,6 +12,7 @@ mod mail;
 mod mask;
 mod names;
 mod pages;
+mod passkeys;
 mod passwords;
 mod paths;
 mod policies;
@@ -45,6 +46,7 @@ pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
+pub use passkeys::Passkeys;
 pub use passwords::Passwords;
 pub use problem::Problem;
 pub use secret::Secret;
@@ -86,6 +88,8 @@ pub struct Config {
     pub two_factor: TwoFactor,
     /// What sign-ins and sessions have to meet, from several sections.
     pub policies: Arc<Policies>,
+    /// `[passkeys]`
+    pub passkeys: Passkeys,
     /// `[passwords]`
     pub passwords: Passwords,
     /// `[sign_up]`
@@ -205,7 +209,6 @@ pub struct Sessions {
     pub cookie_domain: Option<CookieDomain>,
     pub cookie_host_prefix: bool,
     pub cookie_cache: Duration,
-    pub admin_fresh_for: Option<Duration>,
     pub fresh_for: Duration,
     pub max_per_user: i64,
 }

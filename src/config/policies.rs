@@ -10,12 +10,20 @@ use super::mail::Mail;
 use super::reader::Reader;
 use super::units::{HOUR, MINUTE, YEAR};
 
-/// Reads a level that a sign-in has to reach.
+/// Reads a level that every sign-in has to reach.
 pub(super) fn level(text: &str) -> Result<Level, String> {
     match text {
         "1fa" => Ok(Level::One),
         "2fa" => Ok(Level::Two),
         _ => Err("write 1fa or 2fa".to_owned()),
+    }
+}
+
+/// Reads a level that sign-ins of users with a role have to reach.
+fn level_of_role(text: &str) -> Result<Level, String> {
+    match text {
+        "phr" => Ok(Level::PhishingResistant),
+        text => level(text).map_err(|_| "write 1fa, 2fa or phr".to_owned()),
     }
 }
 
@@ -52,7 +60,7 @@ pub(super) fn read(r: &mut Reader, mail: &Mail, general: Level) -> Vec<RolePolic
     let mut policies = Vec::new();
     for role in r.groups_under("policies", naming::role) {
         let key = |name: &str| format!("policies.{role}.{name}");
-        let least = r.parsed(&key("require"), "1fa", level);
+        let least = r.parsed(&key("require"), "1fa", level_of_role);
         let policy = RolePolicy {
             least: least.unwrap_or(Level::One),
             remembers: r.flag(&key("remember_device"), true),
@@ -60,6 +68,7 @@ pub(super) fn read(r: &mut Reader, mail: &Mail, general: Level) -> Vec<RolePolic
                 idle: bound(r, &key("idle_ttl"), 5 * MINUTE, YEAR),
                 absolute: bound(r, &key("absolute_ttl"), HOUR, YEAR),
             },
+            fresh: bound(r, &key("fresh_for"), MINUTE, YEAR),
             role: role.clone(),
         };
         if policy.least > Level::One {

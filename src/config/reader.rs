@@ -10,6 +10,12 @@ use super::effective::{Became, Effective};
 use super::sources::{Entry, Gathered, Sources, Text};
 use super::{Problem, environment, mask, text};
 
+/// Settings of earlier releases, each with what took its place.
+const MOVED: [(&str, &str); 1] = [(
+    "sessions.admin_fresh_for",
+    "write policies.admin.fresh_for, or policies.ROLE.fresh_for for another role",
+)];
+
 /// Reads typed settings and collects every problem.
 pub(super) struct Reader {
     pub(super) entries: BTreeMap<String, Entry>,
@@ -271,11 +277,13 @@ impl Reader {
                 self.unused_variables.push(variable);
                 continue;
             }
+            let moved = MOVED.iter().find(|(old, _)| *old == key);
             let nearest = environment::nearest(&key, &self.known, |name| name);
-            let message = nearest.map_or_else(
-                || "there is no such setting".into(),
-                |near| format!("there is no such setting; did you mean {near}?"),
-            );
+            let message = match (moved, nearest) {
+                (Some((_, what)), _) => format!("this setting was replaced: {what}"),
+                (None, Some(near)) => format!("there is no such setting; did you mean {near}?"),
+                (None, None) => "there is no such setting".into(),
+            };
             self.problem(&key, message);
         }
         self.warnings

@@ -106,8 +106,6 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         cookie_domain: domain,
         cookie_host_prefix: host_prefix,
         cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
-        admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR))
-            .filter(|fresh| !fresh.is_zero()),
         fresh_for: r.duration("sessions.fresh_for", "10m", MINUTE..=YEAR),
         max_per_user: r.number("sessions.max_per_user", 100, 1..=100_000).into(),
     }

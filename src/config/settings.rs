@@ -19,7 +19,8 @@ use super::tokens::tokens;
 use super::units::YEAR;
 use super::{Config, Log, LogFormat, Problem, SignIn, SignUp, Traces};
 use super::{
-    database, limits, mail, pages, passwords, policies, profile, sessions, two_factor, webhooks,
+    database, limits, mail, pages, passkeys, passwords, policies, profile, sessions, two_factor,
+    webhooks,
 };
 
 /// Reads `sign_up.require_email_verification`. Where every sign-in needs a second factor, the mailbox is
@@ -28,7 +29,8 @@ fn requires_verification(r: &mut Reader, sign_in: SignIn) -> bool {
     const KEY: &str = "sign_up.require_email_verification";
     let is_set = r.flag(KEY, false);
     let of_users = r.text_of("policies.user.require");
-    let is_needed = sign_in.require > Level::One || of_users.as_deref() == Some("2fa");
+    let is_needed =
+        sign_in.require > Level::One || matches!(of_users.as_deref(), Some("2fa" | "phr"));
     if is_needed && !is_set {
         r.became(KEY, "true", "every new user needs a second factor");
     }
@@ -46,6 +48,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let (tokens, audiences) = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, &tokens, &audiences);
     let sessions = sessions::read(&mut r, &public_url);
+    let passkeys = passkeys::read(&mut r, &server);
     let passwords = passwords::read(&mut r, &public_url);
     let sign_in = SignIn {
         by_mail: r.flag("sign_in.by_mail", true),
@@ -151,6 +154,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
             of_roles,
         )),
         two_factor,
+        passkeys,
         passwords,
         sign_up,
         sign_in,

@@ -69,15 +69,16 @@ pub(super) fn with_example(key: &str, default: &str, message: String) -> String 
 /// Returns an example for a setting that is empty by default.
 fn example(key: &str) -> &'static str {
     match key {
-        "server.trusted_origins" => "https://app.example.com",
+        "server.trusted_origins" | "passkeys.origins" => "https://app.example.com",
         "server.trusted_proxies" => "10.0.0.0/8",
         "database.direct_url" => "postgres://user@host/database",
         "tokens.audience" => "https://api.example.com",
         "tokens.client_id" => "web",
         "passwords.breached_file" => "/etc/countersign/breached.txt",
-        "sessions.cookie_domain" | "sign_up.allowed_domains" | "sign_up.blocked_domains" => {
-            "example.com"
-        }
+        "sessions.cookie_domain"
+        | "passkeys.rp_id"
+        | "sign_up.allowed_domains"
+        | "sign_up.blocked_domains" => "example.com",
         "mail.smtp_url" => "smtps://user:password@mail.example.com",
         "mail.helo" => "mail.example.com",
         "mail.templates_dir" => "/etc/countersign/mail",

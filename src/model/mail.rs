@@ -211,13 +211,19 @@ pub enum Template {
     RecoveryCodeUsed,
     /// New recovery codes were made.
     RecoveryCodesRenewed,
+    /// A passkey was added to the account.
+    PasskeyAdded,
+    /// A passkey was removed from the account.
+    PasskeyRemoved,
+    /// A passkey was used whose authenticator has a copy.
+    PasskeyCloned,
     /// Another party has entered the right password and then wrong codes.
     LoginGuessed,
 }
 
 impl Template {
     /// Lists every template without a link.
-    pub const NOTICES: [Self; 11] = [
+    pub const NOTICES: [Self; 14] = [
         Self::PasswordChanged,
         Self::EmailChanged,
         Self::RefreshTokenReused,
@@ -228,6 +234,9 @@ impl Template {
         Self::FactorsReset,
         Self::RecoveryCodeUsed,
         Self::RecoveryCodesRenewed,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::PasskeyCloned,
         Self::LoginGuessed,
     ];
 
@@ -253,6 +262,9 @@ impl Template {
             Self::FactorsReset => "factors_reset",
             Self::RecoveryCodeUsed => "recovery_code_used",
             Self::RecoveryCodesRenewed => "recovery_codes_renewed",
+            Self::PasskeyAdded => "passkey_added",
+            Self::PasskeyRemoved => "passkey_removed",
+            Self::PasskeyCloned => "passkey_cloned",
             Self::LoginGuessed => "login_guessed",
         }
     }
@@ -400,6 +412,9 @@ mod tests {
                 "factors_reset",
                 "recovery_code_used",
                 "recovery_codes_renewed",
+                "passkey_added",
+                "passkey_removed",
+                "passkey_cloned",
                 "login_guessed"
             ]
         );

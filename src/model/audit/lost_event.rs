@@ -96,6 +96,11 @@ impl Exported {
             (Some(Kind::FactorRemoved | Kind::FactorsReset), Some(user), _) => {
                 Deed::EndSessions(user, "the removed second factor is asked for again; run `countersign users reset-factors` for the user")
             }
+            (Some(Kind::PasskeyAdded), Some(_), _) => Deed::Say("the passkey is gone; the user has to make it again"),
+            (Some(Kind::PasskeyRemoved), Some(user), _) => Deed::EndSessions(
+                user,
+                "the removed passkey is good again; the user has to remove it, or run `countersign users reset-factors --passkeys` for the user",
+            ),
             (Some(Kind::RecoveryCodeUsed | Kind::RecoveryCodesRenewed), Some(_), _) => {
                 Deed::Say("recovery codes that were used or replaced are good again; the user should make new ones")
             }
@@ -135,6 +140,7 @@ impl Exported {
                     | Kind::RefreshTokenHealed
                     | Kind::RefreshTokenShadowed
                     | Kind::FactorRefused
+                    | Kind::PasskeyCloned
                     | Kind::LoginGuessed
                     | Kind::Reapplied
                     // Sessions and links that are lost: the user has to sign in or ask for a link
@@ -165,6 +171,8 @@ impl Exported {
                     | Kind::FactorsReset
                     | Kind::RecoveryCodeUsed
                     | Kind::RecoveryCodesRenewed
+                    | Kind::PasskeyAdded
+                    | Kind::PasskeyRemoved
                     | Kind::AccountReclaimed,
                 ),
                 _,

@@ -157,6 +157,19 @@ impl OriginPattern {
         same_host && own_scheme == scheme && *own_port == port
     }
 
+    /// Returns the host of a web origin, with the wildcard; `None` for the origin of an app.
+    pub fn host(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Web { host, .. } => Some(host),
+            Kind::Native(_) => None,
+        }
+    }
+
+    /// Returns whether this is the origin, or one of those, that a browser names.
+    pub fn admits(&self, origin: &str) -> bool {
+        admits(std::iter::once(self), origin)
+    }
+
     fn is_web(&self) -> bool {
         matches!(self.0, Kind::Web { .. })
     }
@@ -245,23 +258,25 @@ impl TrustedOrigins {
     /// Returns whether the value of an `Origin` header is trusted; `null` and malformed values are
     /// not.
     pub fn contains(&self, origin: &str) -> bool {
-        if native_origin(origin).is_some_and(|native| native == origin) {
-            return self.all().any(|entry| entry.is_native(origin));
-        }
-        let Ok(url) = Url::parse(origin) else {
-            return false;
-        };
-        let Some(host) = url.host_str().filter(|host| is_host(host)) else {
-            return false;
-        };
-        // `Origin` is scheme, host and port and nothing else. A value that is not equal to its own
-        // serialisation is forged.
-        let printed = url.origin().ascii_serialization();
-        printed.eq_ignore_ascii_case(origin)
-            && self
-                .all()
-                .any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
+        admits(self.all(), origin)
     }
+}
+
+fn admits<'p>(mut patterns: impl Iterator<Item = &'p OriginPattern>, origin: &str) -> bool {
+    if native_origin(origin).is_some_and(|native| native == origin) {
+        return patterns.any(|entry| entry.is_native(origin));
+    }
+    let Ok(url) = Url::parse(origin) else {
+        return false;
+    };
+    let Some(host) = url.host_str().filter(|host| is_host(host)) else {
+        return false;
+    };
+    // `Origin` is scheme, host and port and nothing else. A value that is not equal to its own
+    // serialisation is forged.
+    let printed = url.origin().ascii_serialization();
+    printed.eq_ignore_ascii_case(origin)
+        && patterns.any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
 }
 
 /// Returns the origin of a web or app URL in the form of the list; `None` if the URL has no origin.

@@ -38,7 +38,7 @@ bitflags! {
         const TOTP = 2;
         /// At least one recovery code.
         const RECOVERY_CODE = 4;
-        /// A passkey whose authenticator does not verify its user.
+        /// A passkey, whether or not its authenticator verifies its user.
         const PASSKEY = 8;
         /// A passkey whose authenticator verifies its user.
         const VERIFIED_PASSKEY = 16;
@@ -69,8 +69,11 @@ bitflags! {
         /// What a sign-in that waits can go on with.
         const OF_A_SIGN_IN = Self::TOTP.bits()
             | Self::RECOVERY_CODE.bits()
+            | Self::PASSKEY.bits()
+            | Self::VERIFIED_PASSKEY.bits()
             | Self::MAILED_CODE.bits()
-            | Self::ENROL_TOTP.bits();
+            | Self::ENROL_TOTP.bits()
+            | Self::ENROL_PASSKEY.bits();
     }
 }
 

@@ -3,6 +3,8 @@
 //! Only its word opens a session: [`Cleared`] has no other maker, and the one statement that
 //! inserts sessions takes it.
 
+use std::time::Duration;
+
 pub use super::facts::{Account, Evidence, Factors, Standing, Steps};
 use super::level::Level;
 use super::policy::{Demand, Policy, Rules};
@@ -92,10 +94,10 @@ pub fn decide(
     if policy.rules.contains(Rules::VERIFIED_MAILBOX) && !is_verified {
         return Decision::Ask(Steps::MAILBOX);
     }
-    let fresh = young_enough(given, account, demand, now);
     let need = policy
         .need(account.two_step)
         .max(demand.level.unwrap_or(Level::One));
+    let fresh = young_enough(given, need, demand.max_age, now);
     let Some(have) = level(&fresh, policy) else {
         return Decision::Ask(first_steps(account));
     };
@@ -139,22 +141,39 @@ pub fn still_meets(proofs: &Proofs, two_step: bool, policy: Policy) -> bool {
             && proofs.contains(Proof::RememberedDevice)
 }
 
-/// Returns the proofs that are young enough for the demand. Where a device is enrolled, only its
-/// proof has to be young.
-fn young_enough(given: &Proofs, account: &Account, demand: Demand, now: Timestamp) -> Proofs {
-    let Some(max_age) = demand.max_age else {
+/// Returns whether what a session needs was proven within `max_age`. A remembered device is no proof.
+pub fn is_fresh(
+    proofs: &Proofs,
+    two_step: bool,
+    policy: Policy,
+    max_age: Duration,
+    now: Timestamp,
+) -> bool {
+    let need = policy.need(two_step);
+    let young = young_enough(proofs, need, Some(max_age), now);
+    level(&young, policy).is_some_and(|have| have >= need)
+}
+
+/// Returns the proofs that count where they may not be older than `max_age`. Where one factor is
+/// needed, it has to be young. Where more are needed, the second one has to be young, and the first one
+/// may be as old as the session.
+fn young_enough(given: &Proofs, need: Level, max_age: Option<Duration>, now: Timestamp) -> Proofs {
+    let Some(max_age) = max_age else {
         return *given;
     };
     let earliest = now - max_age;
-    let devices = Factors::TOTP | Factors::PASSKEY | Factors::VERIFIED_PASSKEY;
-    if !account.factors.intersects(devices) {
+    if need == Level::One {
         return given.since(earliest);
     }
     given.iter().fold(Proofs::default(), |kept, (proof, at)| {
-        if proof.is_of_a_device() && at < earliest {
-            kept
-        } else {
+        let is_second = proof.is_of_a_device() || proof == Proof::MailedCode;
+        if at >= earliest || !is_second && proof != Proof::UpstreamWithFactors {
             kept.and(proof, at)
+        } else if proof == Proof::UpstreamWithFactors {
+            // The factors behind it were checked too long ago; the identity is still proven.
+            kept.and(Proof::Upstream, at)
+        } else {
+            kept
         }
     })
 }

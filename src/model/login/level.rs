@@ -23,4 +23,9 @@ impl Level {
             Self::PhishingResistant => "urn:countersign:acr:phr",
         }
     }
+
+    /// Returns the level of a value of the claim `acr`; `None` for any other value.
+    pub fn of_acr(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.acr() == value)
+    }
 }

@@ -4,6 +4,7 @@ pub mod email_code;
 mod facts;
 pub mod gate;
 pub mod level;
+pub mod passkey;
 pub mod policies;
 pub mod policy;
 pub mod proof;

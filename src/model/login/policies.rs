@@ -48,7 +48,14 @@ pub struct RolePolicy {
     pub remembers: bool,
     /// How long sessions may last.
     pub bounds: Bounds,
+    /// How long after its proofs a session may change other users or the service; `None` for
+    /// [`FRESH_FOR`].
+    pub fresh: Option<Duration>,
 }
+
+/// How long after its proofs a session may change other users or the service, where no role says
+/// otherwise.
+pub const FRESH_FOR: Duration = Duration::from_secs(86_400);
 
 /// The general policy and those of roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +97,17 @@ impl Policies {
             .fold(Bounds::default(), |bounds, role| bounds.and(role.bounds))
     }
 
+    /// Returns how long after its proofs a session of a user with these roles may change other users or
+    /// the service.
+    pub fn fresh_for(&self, roles: &str) -> Duration {
+        let of = |role: &str| {
+            let own = self.roles.iter().find(|policy| policy.role == role);
+            own.and_then(|policy| policy.fresh).unwrap_or(FRESH_FOR)
+        };
+        let times = roles.split(',').map(|role| of(role.trim()));
+        times.min().unwrap_or(FRESH_FOR)
+    }
+
     fn held<'p>(&'p self, roles: &'p str) -> impl Iterator<Item = &'p RolePolicy> {
         self.roles
             .iter()
@@ -112,6 +130,7 @@ mod tests {
                 idle,
                 absolute: idle.map(|idle| idle * 10),
             },
+            fresh: idle.map(|idle| idle * 30),
         }
     }
 
@@ -140,5 +159,10 @@ mod tests {
         assert_eq!(policies.bounds("support,admin").idle, Some(HOUR));
         assert_eq!(policies.bounds("support,auditor").absolute, Some(HOUR * 20));
         assert_eq!(policies.bounds("auditor"), Bounds::default());
+        assert_eq!(policies.fresh_for("auditor"), FRESH_FOR);
+        assert_eq!(policies.fresh_for("support"), HOUR * 60);
+        // A role without a time has that of all: another role takes nothing away from it.
+        assert_eq!(policies.fresh_for("auditor,support"), FRESH_FOR);
+        assert_eq!(policies.fresh_for("support,admin"), HOUR * 30);
     }
 }

@@ -46,14 +46,53 @@ impl Policy {
 pub struct Demand {
     /// The level that is asked for.
     pub level: Option<Level>,
-    /// How old the proofs may be. Where a device is enrolled, this is about the proof of the
-    /// device.
+    /// How old the proofs may be. Where more than one factor is needed, this is about the second
+    /// one.
     pub max_age: Option<Duration>,
 }
 
 impl Demand {
+    /// Reads the parameter `acr_values`: values with spaces between them, any of which is enough.
+    /// Values that this service does not have are passed over; `None` if it has no value of several.
+    pub fn of_acr_values(values: &str) -> Option<Self> {
+        let mut values = values
+            .split(' ')
+            .filter(|value| !value.is_empty())
+            .peekable();
+        if values.peek().is_none() {
+            return Some(Self::default());
+        }
+        let least = values.filter_map(Level::of_acr).min();
+        least.map(|level| Self {
+            level: Some(level),
+            max_age: None,
+        })
+    }
+
     /// Returns whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_acr_values_the_weakest_known_one_is_enough() {
+        let level = |text: &str| Demand::of_acr_values(text).map(|demand| demand.level);
+        let (two, phr) = (Level::Two.acr(), Level::PhishingResistant.acr());
+        assert_eq!(level(""), Some(None));
+        assert_eq!(level("  "), Some(None));
+        assert_eq!(level(two), Some(Some(Level::Two)));
+        assert_eq!(level(&format!("{phr}  {two}")), Some(Some(Level::Two)));
+        assert_eq!(
+            level(&format!("urn:other {phr}")),
+            Some(Some(Level::PhishingResistant))
+        );
+        for unknown in ["urn:other", "2fa", "URN:COUNTERSIGN:ACR:2FA", "phr,2fa"] {
+            assert_eq!(level(unknown), None, "{unknown}");
+        }
     }
 }

@@ -158,6 +158,13 @@ impl Proofs {
             .max()
     }
 
+    /// Returns the time of the claim `auth_time`: that of the second factor where one was proven, so that
+    /// a password that is proven again does not make it look younger; otherwise of the latest proof.
+    pub fn auth_time(&self) -> Option<Timestamp> {
+        let mailed = self.at(Proof::MailedCode);
+        self.latest_of_a_device().max(mailed).or(self.latest())
+    }
+
     /// Returns when the user last proved to hold an enrolled device.
     pub fn latest_of_a_device(&self) -> Option<Timestamp> {
         self.iter()
@@ -170,12 +177,6 @@ impl Proofs {
     #[must_use]
     pub fn since(&self, earliest: Timestamp) -> Self {
         Self(self.0.map(|at| at.filter(|at| *at >= earliest)))
-    }
-
-    /// Returns whether the password was proven and nothing else, as in every session of a release
-    /// without factors.
-    pub fn is_password_alone(&self) -> bool {
-        self.contains(Proof::Password) && self.iter().count() == 1
     }
 
     /// Returns the values of the claim `amr`, each once.
@@ -257,10 +258,17 @@ mod tests {
         assert_eq!(proofs.latest_of_a_device(), Some(later));
         assert_eq!(Proofs::of(Proof::Password, NOW).latest_of_a_device(), None);
         assert_eq!(Proofs::of(Proof::Vouched, NOW).latest(), None);
-        assert!(Proofs::of(Proof::Password, NOW).is_password_alone());
-        for more in [proofs, Proofs::of(Proof::Totp, NOW), Proofs::default()] {
-            assert!(!more.is_password_alone(), "{more:?}");
-        }
+        assert_eq!(Proofs::of(Proof::Vouched, NOW).auth_time(), None);
+        assert_eq!(proofs.auth_time(), Some(later));
+        let again = Timestamp(later.0 + 5);
+        let renewed = proofs.and(Proof::Password, again);
+        assert_eq!(
+            (renewed.latest(), renewed.auth_time()),
+            (Some(again), Some(later))
+        );
+        let mailed = Proofs::of(Proof::Mailbox, again).and(Proof::MailedCode, NOW);
+        assert_eq!(mailed.auth_time(), Some(NOW));
+        assert_eq!(Proofs::of(Proof::Password, NOW).auth_time(), Some(NOW));
     }
 
     #[test]

@@ -56,10 +56,10 @@ pub struct AccessClaims {
     pub jti: String,
     /// The id of the session.
     pub sid: String,
-    /// When the user last proved anything (OpenID Connect Core section 2).
+    /// When the user last proved the second factor or, without one, anything (OpenID Connect Core
+    /// section 2).
     pub auth_time: u64,
-    /// The strength of the sign-in (RFC 9068 section 2.2.1); missing after a password alone, which is one
-    /// factor, and while an admin acts.
+    /// The strength of the sign-in (RFC 9068 section 2.2.1); missing while an admin acts as the user.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub acr: Option<String>,
     /// The methods by which the user was authenticated (RFC 8176); missing where `acr` is.
