@@ -13,6 +13,9 @@ use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::cookie_purpose::Purpose;
+use super::labels::{
+    CEREMONY, CODE, ID, LATE, MAIL, NEXT, PRESENTER_TAG, PRESENTERS, SEAL, TAG, TOTP,
+};
 use super::{decode_array, encode};
 
 /// The reason why a master key could not be read or written.
@@ -61,19 +64,6 @@ fn remedy(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Labels of derived keys: each purpose has its own key (RFC 5869 section 3.2). The labels of
-/// signed cookies are in [`Purpose`].
-const SEAL: &[u8] = b"countersign/seal/v1";
-const TAG: &[u8] = b"countersign/refresh/tag/v1";
-const NEXT: &[u8] = b"countersign/refresh/next/v1";
-const LATE: &[u8] = b"countersign/refresh/late/v1";
-const MAIL: &[u8] = b"countersign/mail/token/v1";
-const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
-const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
-const CODE: &[u8] = b"countersign/code/v1";
-const TOTP: &[u8] = b"countersign/totp/v1";
-const ID: &[u8] = b"countersign/master-key/id/v1";
-
 /// A master key and all keys that are derived from it.
 #[derive(ZeroizeOnDrop)]
 pub struct MasterKey {
@@ -91,6 +81,7 @@ pub struct MasterKey {
     presenter_tag: [u8; 32],
     pub(super) totp: [u8; 32],
     pub(super) code: [u8; 32],
+    pub(super) ceremony: [u8; 32],
 }
 
 impl MasterKey {
@@ -117,6 +108,7 @@ impl MasterKey {
             presenter_tag: derive(PRESENTER_TAG),
             totp: derive(TOTP),
             code: derive(CODE),
+            ceremony: derive(CEREMONY),
         }
     }
 

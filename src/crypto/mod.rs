@@ -5,6 +5,7 @@
 
 pub mod argon2id;
 pub mod breached;
+pub mod ceremony;
 pub mod challenge;
 pub mod cookie;
 mod cookie_purpose;
@@ -15,9 +16,12 @@ pub mod jwk;
 pub mod jws;
 pub mod key_ring;
 pub mod keypair;
+mod labels;
 pub mod limit_key;
 pub mod mail_token;
 pub mod master_key;
+pub mod passkey;
+mod passkey_key;
 pub mod password;
 pub mod presenter;
 mod private_jwk;
