@@ -1,10 +1,11 @@
 //! The tables that `copy` copies, with their columns.
 
+use super::copy_login_tables;
 use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 24] = [
+pub const TABLES: [Table; 26] = [
     Table {
         name: "users",
         key: &["id"],
@@ -17,6 +18,7 @@ pub const TABLES: [Table; 24] = [
             "ban_reason",
             "metadata",
             "language",
+            "passkey_handle",
         ],
         numbers: &[
             "email_verified",
@@ -59,50 +61,11 @@ pub const TABLES: [Table; 24] = [
             "created_at",
         ],
     },
-    Table {
-        name: "recovery_codes",
-        key: &["user_id", "code_hash"],
-        texts: &["user_id", "code_hash"],
-        numbers: &[],
-    },
-    Table {
-        name: "login_challenges",
-        key: &["id"],
-        texts: &[
-            "id",
-            "secret_hash",
-            "user_id",
-            "proofs",
-            "delivery",
-            "retry",
-        ],
-        numbers: &["login_epoch", "remember", "tries", "expires_at"],
-    },
-    Table {
-        name: "login_codes",
-        key: &["id"],
-        texts: &[
-            "id",
-            "purpose",
-            "email",
-            "user_id",
-            "challenge_id",
-            "binding_hash",
-            "name",
-            "user_agent",
-            "device",
-        ],
-        numbers: &[
-            "key_version",
-            "has_link",
-            "tries_of_asker",
-            "tries_of_others",
-            "created_at",
-            "expires_at",
-            "ended_at",
-            "epoch",
-        ],
-    },
+    copy_login_tables::RECOVERY_CODES,
+    copy_login_tables::PASSKEYS,
+    copy_login_tables::USED_ASSERTIONS,
+    copy_login_tables::LOGIN_CHALLENGES,
+    copy_login_tables::LOGIN_CODES,
     Table {
         name: "mail_tokens",
         key: &["id"],
