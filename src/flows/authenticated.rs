@@ -1,6 +1,7 @@
 //! A session in force with its user: the one who asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -11,8 +12,9 @@ use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
-use crate::model::login::policy::Rules;
-use crate::model::login::proof::Proof;
+use crate::model::login::gate;
+use crate::model::login::level::Level;
+use crate::model::login::policy::Policy;
 use crate::model::session::session::Session;
 
 use super::{Error, Result};
@@ -46,31 +48,52 @@ impl Authenticated {
         self.session.ends_at(self.idle_expires_at)
     }
 
-    /// Returns whether the second factor of the user, if there is one, was proven in the session within
-    /// `sessions.fresh_for`.
+    /// Returns whether the second factor was proven in the session within `sessions.fresh_for`, where
+    /// the sign-ins of the user need one.
     pub(in crate::flows) fn has_fresh_factor(&self, app: &App) -> bool {
-        let (proofs, rules) = (&self.session.proofs, app.config.policies.general().rules);
-        // A code in a mail stands for no device that was proven, and for nothing beside the mailbox.
-        let mailed = proofs
-            .at(Proof::MailedCode)
-            .filter(|_| rules.contains(Rules::MAILED_CODE) && proofs.contains(Proof::Password));
-        let proven = proofs.latest_of_a_device().or(mailed);
-        let fresh_for = app.config.sessions.fresh_for;
-        !self.user.two_factor || proven.is_some_and(|at| app.now().since(at) < fresh_for)
+        let policy = app.config.policies.of(&self.user.role);
+        policy.need(self.user.two_factor) == Level::One || self.has_fresh_proof(app)
     }
 
-    /// Refuses a change if the password was proven too long ago, as on an unattended laptop or with
-    /// a stolen cookie.
-    pub(in crate::flows) fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
-        let stale = app
-            .config
-            .sessions
-            .admin_fresh_for
-            .is_some_and(|fresh| app.now().since(self.session.auth_time) >= fresh);
-        if stale && !action.only_looks() {
-            Err(Error::SessionNotFresh)
-        } else {
-            Ok(())
+    /// Returns whether what the sign-ins of the user need was proven in the session within
+    /// `sessions.fresh_for`.
+    pub(in crate::flows) fn has_fresh_proof(&self, app: &App) -> bool {
+        let policy = app.config.policies.of(&self.user.role);
+        self.is_fresh(app, policy, app.config.sessions.fresh_for)
+    }
+
+    /// Refuses a change of other users or of the service if what the session needs was proven too long
+    /// ago (`policies.ROLE.fresh_for`), as on an unattended laptop or with a stolen cookie.
+    pub(in crate::flows) fn admit_change(&self, app: &App, action: Action) -> Result<()> {
+        if action.only_looks() {
+            return Ok(());
         }
+        let (policies, session) = (&app.config.policies, &self.session);
+        let (fresh, max_age) = if session.impersonated_by.is_some() {
+            // The user has proven nothing: the age is that of the admin's sign-in.
+            let max_age = policies.fresh_for(
+                &self
+                    .powers
+                    .actor()
+                    .map_or_else(String::new, |admin| admin.roles().join(",")),
+            );
+            (app.now().since(session.auth_time) < max_age, max_age)
+        } else {
+            let (policy, max_age) = (
+                policies.of(&self.user.role),
+                policies.fresh_for(&self.user.role),
+            );
+            (self.is_fresh(app, policy, max_age), max_age)
+        };
+        if fresh {
+            Ok(())
+        } else {
+            Err(Error::SessionNotFresh(max_age))
+        }
+    }
+
+    fn is_fresh(&self, app: &App, policy: Policy, max_age: Duration) -> bool {
+        let (proofs, now) = (&self.session.proofs, app.now());
+        gate::is_fresh(proofs, self.user.two_factor, policy, max_age, now)
     }
 }

@@ -20,8 +20,8 @@ pub(in crate::flows) enum Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    /// Refuses what the session's powers do not allow, and every change if the password was proven
-    /// too long ago (`sessions.admin_fresh_for`).
+    /// Refuses what the session's powers do not allow, and every change if the session was proven too
+    /// long ago (`policies.ROLE.fresh_for`).
     pub(in crate::flows) fn require(self, app: &App, action: Action) -> Result<()> {
         let Self::Session(who) = self else {
             return Ok(());
@@ -29,7 +29,7 @@ impl<'a> Caller<'a> {
         if !who.powers.allow(action) {
             return Err(Error::NotAllowed(action));
         }
-        who.fresh_for(app, action)
+        who.admit_change(app, action)
     }
 
     /// Refuses an action that is not allowed on this user: only an admin may do anything to an

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::crypto::{master_key, password as hashing, seal};
 use crate::model::account::action::Action;
 use crate::model::account::password;
+use crate::model::kernel::id::EventId;
 use crate::model::key::plan;
 use crate::store;
 
@@ -109,8 +110,9 @@ pub enum Error {
     LastAdmin,
     #[error("Email addresses of this domain cannot be used here")]
     EmailDomainNotAllowed,
+    /// The own session was proven too long ago; the greatest age that would do.
     #[error("Session is not fresh")]
-    SessionNotFresh,
+    SessionNotFresh(Duration),
     #[error("A second factor is required")]
     InsufficientAuthentication,
     #[error("Invalid two factor cookie")]
@@ -143,6 +145,28 @@ pub enum Error {
     OtpRequired,
     #[error("Two factor isn't enabled")]
     TwoFactorNotEnabled,
+    #[error("Challenge not found")]
+    ChallengeNotFound,
+    #[error("Failed to verify registration")]
+    FailedToVerifyRegistration,
+    #[error("Previously registered")]
+    PreviouslyRegistered,
+    #[error("Passkey not found")]
+    PasskeyNotFound,
+    /// There is no such passkey among those of the user.
+    #[error("Passkey not found")]
+    NoSuchPasskey,
+    #[error("Authentication failed")]
+    AuthenticationFailed,
+    /// The passkey has a copy: its count of signatures has not risen.
+    #[error("Authentication failed")]
+    PasskeyCloned(EventId),
+    #[error("The passkey is one of another user")]
+    SameUserRequired,
+    #[error("No more passkeys can be added")]
+    PasskeyLimitReached,
+    #[error("The last way to sign in cannot be removed")]
+    LastWayIn,
     #[error("Session expired. Re-authenticate to perform this action.")]
     SessionExpired,
     #[error("Change email is disabled")]

@@ -4,6 +4,8 @@
 //! - [`Permitted`]: the caller may take an action on other people's accounts or on the service.
 //! - `PermittedOn`: the caller may take it on this user. Flows make it from the user's row.
 //! - [`OwnAccount`]: a signed-in user on their own account, not an admin who impersonates them.
+//! - [`OwnWayIn`]: the same with a second factor that was proven a short time ago, for changes of the
+//!   ways to sign in.
 //! - [`OnBehalf`]: a signed-in user on their own account, or an impersonator who may do the same
 //!   to other users.
 //!
@@ -165,6 +167,25 @@ pub struct OwnAccount<'a, A> {
     action: PhantomData<A>,
 }
 
+/// Proof that users act on their own account in a session of their own, and that the second factor, if
+/// their sign-ins need one, was proven a short time ago. What changes a way to sign in, or ends the
+/// account, takes it.
+#[must_use = "the proof is passed to the flow that needs it"]
+pub struct OwnWayIn<'a, A> {
+    who: &'a Authenticated,
+    action: PhantomData<A>,
+}
+
+impl<'a, A> OwnWayIn<'a, A> {
+    /// Returns the proof without its age.
+    pub fn own_account(self) -> OwnAccount<'a, A> {
+        OwnAccount {
+            who: self.who,
+            action: PhantomData,
+        }
+    }
+}
+
 /// Proof that the action `A` may be taken on the account of the session's user: by the user, or by
 /// an impersonator who may take it on other users.
 #[must_use = "the proof is passed to the flow that needs it"]
@@ -191,15 +212,15 @@ macro_rules! proof_of_a_session {
         }
     )+};
 }
-proof_of_a_session! { OwnAccount OnBehalf }
+proof_of_a_session! { OwnAccount OwnWayIn OnBehalf }
 
 impl Authenticated {
     /// Permits an action on other people's accounts or on the service.
     ///
     /// # Errors
     /// [`Error::NotAllowed`] if the powers of the session do not allow the action;
-    /// [`Error::SessionNotFresh`] if it changes something and the password was proven too long ago
-    /// (`sessions.admin_fresh_for`).
+    /// [`Error::SessionNotFresh`] if it changes something and the session was proven too long ago
+    /// (`policies.ROLE.fresh_for`).
     pub fn require<A: Grantable>(&self, app: &App) -> Result<Permitted<'_, A>> {
         let caller = Caller::Session(self);
         caller.require(app, A::ACTION)?;
@@ -224,6 +245,21 @@ impl Authenticated {
         })
     }
 
+    /// Permits users to change a way in which they sign in.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] if an impersonator acts as the user; [`Error::SessionNotFresh`] if the
+    /// second factor, where the user's sign-ins need one, was proven longer ago than
+    /// `sessions.fresh_for`.
+    pub fn own_way_in<A: Grantable>(&self, app: &App) -> Result<OwnWayIn<'_, A>> {
+        let OwnAccount { who, action } = self.own_account::<A>()?;
+        if who.has_fresh_factor(app) {
+            Ok(OwnWayIn { who, action })
+        } else {
+            Err(Error::SessionNotFresh(app.config.sessions.fresh_for))
+        }
+    }
+
     /// Permits users to act on their own account, and an impersonator who has the permission to do
     /// the same to other users.
     ///
@@ -233,7 +269,7 @@ impl Authenticated {
     pub fn on_behalf<A: Grantable>(&self, app: &App) -> Result<OnBehalf<'_, A>> {
         match self.powers.actor() {
             None => {}
-            Some(actor) if actor.allow(A::ACTION) => self.fresh_for(app, A::ACTION)?,
+            Some(actor) if actor.allow(A::ACTION) => self.admit_change(app, A::ACTION)?,
             Some(_) => return Err(Error::NotAllowed(A::ACTION)),
         }
         Ok(OnBehalf {

@@ -6,6 +6,7 @@
 mod gauges;
 pub mod tokens;
 pub mod verifiers;
+mod words;
 
 use gauges::Gauges;
 pub use gauges::{GaugeSnapshot, SessionCount};
@@ -23,6 +24,11 @@ use crate::model::key::algorithm::Algorithm;
 use crate::model::key::key::State;
 use crate::model::limit::rate::Rule;
 
+use words::{
+    LEFT_OUT, MAILS, METHODS, REFRESHES, SIGN_INS, SIGN_INS_BY_MAIL, SIGN_INS_BY_PASSKEY, STEPS,
+    WEBHOOKS,
+};
+
 type By<const N: usize> = Family<[(&'static str, String); N], Counter>;
 type CounterFamily<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
 type Times = Family<[(&'static str, String); 1], Histogram, fn() -> Histogram>;
@@ -35,6 +41,7 @@ pub struct Metrics {
     durations: Times,
     sign_ins: CounterFamily<1>,
     sign_ins_by_mail: CounterFamily<1>,
+    sign_ins_by_passkey: CounterFamily<1>,
     login_steps: CounterFamily<2>,
     refreshes: CounterFamily<1>,
     limited: CounterFamily<1>,
@@ -48,55 +55,8 @@ pub struct Metrics {
     pub verifiers: verifiers::Verifiers,
 }
 
-const SIGN_INS: [&str; 8] = [
-    "success",
-    "second_step",
-    "wrong_password",
-    "limited",
-    "shut_out",
-    "unverified",
-    "unavailable",
-    "error",
-];
-/// The methods of a second step.
-const METHODS: [&str; 3] = ["totp", "recovery_code", "email_code"];
-const SIGN_INS_BY_MAIL: [&str; 6] = [
-    "success",
-    "second_step",
-    "wrong_code",
-    "limited",
-    "shut_out",
-    "error",
-];
-const STEPS: [&str; 6] = [
-    "success",
-    "next_step",
-    "wrong_code",
-    "limited",
-    "no_challenge",
-    "error",
-];
-const REFRESHES: [&str; 14] = [
-    "rotated",
-    "kept",
-    "repeated",
-    "resumed",
-    "superseded",
-    "healed",
-    "reused",
-    "revoked",
-    "expired",
-    "invalid",
-    "ticket_missing",
-    "superseding",
-    "limited",
-    "unavailable",
-];
 /// The label of the limit of one refresh token, which has no rule in the settings.
 pub const REFRESH_TOKEN: &str = "refresh-token";
-const MAILS: [&str; 5] = ["sent", "later", "refused", "void", "limited"];
-const LEFT_OUT: [&str; 3] = ["session_data", "set-auth-jwt", "nothing"];
-const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// Makes a family of counters that starts with all words at zero: a monitoring system does not see
 /// the first increment of a series that starts at one.
@@ -120,6 +80,7 @@ impl Metrics {
         let requests = By::default();
         let sign_ins = counters("result", SIGN_INS);
         let sign_ins_by_mail = counters("result", SIGN_INS_BY_MAIL);
+        let sign_ins_by_passkey = counters("result", SIGN_INS_BY_PASSKEY);
         let login_steps = CounterFamily::<2>::default();
         for method in METHODS {
             for result in STEPS {
@@ -154,6 +115,11 @@ impl Metrics {
             "sign_ins_by_mail",
             "Sign-ins by a code or a link of a mail, by result",
             sign_ins_by_mail.clone(),
+        );
+        registry.register(
+            "sign_ins_by_passkey",
+            "Sign-ins that began with a passkey, by result",
+            sign_ins_by_passkey.clone(),
         );
         registry.register(
             "login_steps",
@@ -200,6 +166,7 @@ impl Metrics {
             durations: times,
             sign_ins,
             sign_ins_by_mail,
+            sign_ins_by_passkey,
             login_steps,
             refreshes,
             limited,
@@ -234,6 +201,13 @@ impl Metrics {
     /// Counts a sign-in by a code or a link of a mail.
     pub fn sign_in_by_mail(&self, result: &'static str) {
         self.sign_ins_by_mail
+            .get_or_create(&[("result", result)])
+            .inc();
+    }
+
+    /// Counts a sign-in that began with a passkey.
+    pub fn sign_in_by_passkey(&self, result: &'static str) {
+        self.sign_ins_by_passkey
             .get_or_create(&[("result", result)])
             .inc();
     }

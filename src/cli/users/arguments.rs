@@ -172,7 +172,7 @@ pub(in crate::cli) enum Users {
         #[command(flatten)]
         caution: Caution,
     },
-    /// Show the second factors of a user
+    /// Show the second factors and passkeys of a user
     Factors {
         /// Email address or id of the user
         user: String,
@@ -180,13 +180,19 @@ pub(in crate::cli) enum Users {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Remove every second factor of a user who has lost them; every session of the user ends
+    /// Remove every second factor and passkey of a user who has lost them; every session of the user ends
     #[command(
         after_help = "For a user who has lost the phone and the recovery codes. The password stays, and the user gets a mail.\n\nExample:\n  countersign users reset-factors ana@example.com"
     )]
     ResetFactors {
         /// Email address or id of the user
         user: String,
+        /// Remove the authenticator app and the recovery codes alone
+        #[arg(long)]
+        totp: bool,
+        /// Remove the passkeys alone
+        #[arg(long)]
+        passkeys: bool,
         #[command(flatten)]
         caution: Caution,
     },

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::flows::account::administer_users::Changes;
 use crate::flows::account::invite_user::Invitation;
 use crate::flows::account::manage_users::{self, New};
+use crate::flows::account::reset_factors::Scope;
 use crate::flows::permit::Permitted;
 
 pub(super) use self::arguments::Users;
@@ -115,7 +116,15 @@ async fn act(app: &App, command: Users) -> Result<()> {
         Users::Delete { user, caution } => access::delete(app, &user, caution).await,
         Users::Disable { user, caution } => access::disable(app, &user, caution).await,
         Users::Factors { user, output } => factors::show(app, &user, output).await,
-        Users::ResetFactors { user, caution } => factors::reset(app, &user, caution).await,
+        Users::ResetFactors {
+            user,
+            totp,
+            passkeys,
+            caution,
+        } => {
+            let scope = Scope { totp, passkeys }.or_all();
+            factors::reset(app, &user, scope, caution).await
+        }
         Users::Enable { user, trial } => access::enable(app, &user, trial).await,
     }
 }

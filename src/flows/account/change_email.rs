@@ -20,7 +20,7 @@ use super::mailbox::{Evidence, Proof, Tie};
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::require_mail::require_mail;
-use crate::flows::permit::{OwnAccount, to};
+use crate::flows::permit::{OwnWayIn, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::outbox::Change;
 use crate::flows::transaction::recorder::detail;
@@ -32,27 +32,23 @@ use crate::flows::{Error, Result};
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Refuses a change that the settings or the session do not allow.
-pub(super) fn may_begin(app: &App, who: OwnAccount<'_, to::SetEmail>, new: &Email) -> Result<()> {
+pub(super) fn may_begin(app: &App, who: OwnWayIn<'_, to::SetEmail>, new: &Email) -> Result<()> {
     require_mail(app, Error::ChangeEmailDisabled)?;
     if !app.config.sign_up.domains.admit(new) {
         return Err(Error::EmailDomainNotAllowed);
-    }
-    // The email address is a way in: with a second factor its proof has to be young.
-    if !who.has_fresh_factor(app) {
-        return Err(Error::SessionNotFresh);
     }
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     if who.user.email_verified || is_fresh {
         Ok(())
     } else {
-        Err(Error::SessionNotFresh)
+        Err(Error::SessionNotFresh(FRESH))
     }
 }
 
 /// Starts a change of the email address.
 pub async fn request(
     app: &App,
-    who: OwnAccount<'_, to::SetEmail>,
+    who: OwnWayIn<'_, to::SetEmail>,
     new: Email,
     callback: Option<String>,
     requester: &Requester,
@@ -77,7 +73,7 @@ pub async fn request(
                 return Err(Error::EmailIsTheSame);
             }
             if !user.email_verified && !is_fresh {
-                return Err(Error::SessionNotFresh);
+                return Err(Error::SessionNotFresh(FRESH));
             }
             // Whether the new email address is taken decides where its verification link goes; for
             // the link to the old mailbox it makes no difference.

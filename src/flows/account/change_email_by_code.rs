@@ -8,7 +8,7 @@ use crate::flows::login::email_code::{Holder, new_row};
 use crate::flows::login::own_code;
 use crate::flows::login::typed_code::{self, Typed};
 use crate::flows::mail::require_mail::require_mail;
-use crate::flows::permit::{OwnAccount, to};
+use crate::flows::permit::{OwnAccount, OwnWayIn, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
@@ -36,7 +36,7 @@ const PURPOSE: CodePurpose = CodePurpose::ChangeEmail;
 /// [`Error::SessionNotFresh`]; [`Error::EmailIsTheSame`].
 pub async fn request(
     app: &App,
-    who: OwnAccount<'_, to::SetEmail>,
+    who: OwnWayIn<'_, to::SetEmail>,
     new: Email,
     agreement: Option<&str>,
     holder: Holder<'_>,

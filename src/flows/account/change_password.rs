@@ -23,7 +23,7 @@ use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
-use crate::flows::permit::{OwnAccount, Permitted, to};
+use crate::flows::permit::{OwnWayIn, Permitted, to};
 use crate::flows::session::clearance::clear_in;
 use crate::flows::session::end_session::end;
 use crate::flows::session::open_session::{Beginning, Options, PendingSession, SessionTokens};
@@ -33,7 +33,7 @@ use crate::flows::{Error, Result};
 /// Replaces the password. With `move_session` a new session also replaces the caller's own one.
 pub async fn change_password(
     app: &App,
-    who: OwnAccount<'_, to::SetPassword>,
+    who: OwnWayIn<'_, to::SetPassword>,
     current: &str,
     new: &str,
     move_session: bool,
@@ -145,10 +145,15 @@ pub async fn set_for_user(
         return set(app, user, None, new, requester).await;
     };
     // An admin who impersonates the user knows the current password no better than a thief would.
-    let own = who.own_account()?;
-    let verified = verify_password(app, own, current.ok_or(Error::InvalidPassword)?, requester)
-        .await?
-        .ok_or(Error::InvalidPassword)?;
+    let own = who.own_way_in(app)?;
+    let verified = verify_password(
+        app,
+        own.own_account(),
+        current.ok_or(Error::InvalidPassword)?,
+        requester,
+    )
+    .await?
+    .ok_or(Error::InvalidPassword)?;
     set(app, user, Some(verified), new, requester).await
 }
 

@@ -52,8 +52,8 @@ impl Profile {
     }
 }
 
-/// Makes the account belong to the owner of the mailbox alone: every previous password, session,
-/// known device and link ends. The account and the user's row are locked.
+/// Makes the account belong to the owner of the mailbox alone: every previous password, passkey,
+/// session, known device and link ends. The account and the user's row are locked.
 pub(in crate::flows) async fn claim(
     tx: &mut Tx<'_>,
     user: &User,
@@ -74,15 +74,19 @@ pub(in crate::flows) async fn claim(
     mark(tx, user, new_email, changes).await
 }
 
-/// Ends every password, link and session of the account, and the sessions in which its user
-/// impersonates another one. Returns whether the user had sessions. Second factors that were enrolled
+/// Ends every password, passkey, link and session of the account, and the sessions in which its user
+/// impersonates another one. Returns whether the user had any of them beside the password. Second factors that were enrolled
 /// before the mailbox was ever verified may be a stranger's and end, too; others stay, so that no
 /// mailbox alone gets past a device.
 async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
     let now = tx.now();
-    if !store::login::totp::is_of_a_proven_mailbox(tx.conn, user).await?
-        && store::login::factors::remove_all(tx.conn, user, now).await?
-    {
+    // A passkey opens sessions by itself, like a password.
+    let passkeys = store::login::factors::Scope::PASSKEYS;
+    let all = store::login::factors::Scope::ALL;
+    let is_proven = store::login::totp::is_of_a_proven_mailbox(tx.conn, user).await?;
+    let scope = if is_proven { passkeys } else { all };
+    let had_factors = store::login::factors::remove(tx.conn, user, scope, false, now).await?;
+    if had_factors {
         let why = detail([("reason", "reclaimed".into())]);
         tx.record(Kind::FactorsReset, Some(user), None, why).await?;
     }
@@ -91,7 +95,7 @@ async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
     let all = Which::OfUser { user, except: None };
     let ended = end(tx, all, RevokedReason::PasswordChanged).await?;
     end(tx, Which::ActedBy(user), RevokedReason::Revoked).await?;
-    Ok(!ended.is_empty())
+    Ok(had_factors || !ended.is_empty())
 }
 
 /// Repeats what [`claim`] removed, after the database was restored to an earlier state: password,

@@ -14,7 +14,7 @@ use super::change_user::{delete_account, keep_an_admin};
 use super::update_user::prove_password;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::permit::{OwnAccount, to};
+use crate::flows::permit::{OwnAccount, OwnWayIn, to};
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_secs(86_400);
 /// Deletes the account of a user who proves the password.
 pub async fn with_password(
     app: &App,
-    who: OwnAccount<'_, to::DeleteUser>,
+    who: OwnWayIn<'_, to::DeleteUser>,
     password: &str,
     requester: &Requester,
 ) -> Result<()> {
@@ -40,7 +40,7 @@ pub async fn with_password(
 /// as with Better Auth.
 pub async fn with_fresh_session(
     app: &App,
-    who: OwnAccount<'_, to::DeleteUser>,
+    who: OwnWayIn<'_, to::DeleteUser>,
     requester: &Requester,
 ) -> Result<()> {
     if app.now().since(who.session.auth_time) >= FRESH {
@@ -52,7 +52,7 @@ pub async fn with_fresh_session(
 /// Sends the link for deletion.
 pub async fn request(
     app: &App,
-    who: OwnAccount<'_, to::DeleteUser>,
+    who: OwnWayIn<'_, to::DeleteUser>,
     callback: Option<String>,
     requester: &Requester,
 ) -> Result<()> {

@@ -65,7 +65,7 @@ pub async fn state(app: &App, who: &Authenticated) -> Result<State> {
 }
 
 /// Proves the password of the user and, if there is one, that the second factor is at hand. A user
-/// without a password has to have signed in within `sessions.fresh_for`.
+/// without a password needs a session with a proof that is younger than `sessions.fresh_for`.
 pub(super) async fn prove(
     app: &App,
     own: Own<'_>,
@@ -76,7 +76,7 @@ pub(super) async fn prove(
     if own.has_fresh_factor(app) {
         Ok(())
     } else {
-        Err(Error::SessionNotFresh)
+        Err(Error::SessionNotFresh(app.config.sessions.fresh_for))
     }
 }
 
@@ -93,17 +93,10 @@ async fn prove_first(
         .await?
         .ok_or(Error::Unauthorized)?;
     if known.password_hash.is_none() {
-        // A later second step does not renew the first one.
-        let proofs = own.session.proofs.iter();
-        let first = proofs
-            .filter(|(proof, _)| proof.is_first())
-            .map(|(_, at)| at)
-            .max();
-        let fresh_for = app.config.sessions.fresh_for;
-        return if first.is_some_and(|at| app.now().since(at) < fresh_for) {
+        return if own.has_fresh_proof(app) {
             Ok(())
         } else {
-            Err(Error::SessionNotFresh)
+            Err(Error::SessionNotFresh(app.config.sessions.fresh_for))
         };
     }
     let password = password.ok_or(Error::InvalidPassword)?;

@@ -11,6 +11,7 @@ use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::factor_code;
 use crate::flows::login::factor_code::{Code, Place, RightCode};
+use crate::flows::login::refused_code;
 use crate::flows::login::step_code;
 use crate::flows::session::clearance::clear_in;
 use crate::flows::session::end_session::end;
@@ -79,21 +80,27 @@ pub async fn step_up(
             Code::Totp(_) => return Err(Error::TotpNotEnabled),
             Code::Recovery(_) => return Err(Error::BackupCodesNotEnabled),
             Code::Mailed(_) => step_code::admit(app, &own.user)?,
+            // A passkey is a way in by itself, with two-step sign-in or without.
+            Code::Passkey(_) | Code::NewPasskey(_) => {}
         }
     }
     let charges = RateLimitCheck::step_up(app, user);
     charges.consume(app).await?;
     let checked = factor_code::check(app, user, code, Place::Session).await;
     let done = match checked {
-        Ok(right) if own.user.two_factor => {
+        Ok(right) if own.user.two_factor || !matches!(code, Code::Mailed(_)) => {
             replace(app, own, Change::SteppedUp(right), requester).await
         }
         Ok(right) => replace(app, own, Change::TurnedOn(right), requester).await,
         Err(error) => Err(error),
     };
     match done {
-        Err(error @ (Error::InvalidCode | Error::InvalidBackupCode)) => {
-            Err(factor_code::refused(app, user, error, Place::Session, requester).await)
+        Err(error) if refused_code::is_wrong(&error) => {
+            Err(refused_code::refused(app, user, error, Place::Session, requester).await)
+        }
+        Err(error @ Error::ChallengeNotFound) => {
+            charges.give_back(app).await;
+            Err(error)
         }
         Err(error) => charges.refund_if_not_evaluated(app, Err(error)).await,
         Ok(done) => {
@@ -119,7 +126,7 @@ pub async fn begin_by_mail(
     step_code::admit(app, &own.user)?;
     // Beside a session that the mailbox alone has opened, a code in a mail is no second factor.
     if !own.session.proofs.contains(Proof::Password) {
-        return Err(Error::SessionNotFresh);
+        return Err(Error::SessionNotFresh(app.config.sessions.fresh_for));
     }
     prove(app, own, password, requester).await?;
     step_code::send_to(app, User::clone(&own.user), None, requester).await
@@ -155,7 +162,7 @@ pub async fn disable(
 
 /// Why a new session replaces the own one.
 #[derive(Clone)]
-enum Change {
+pub(super) enum Change {
     /// A first code has confirmed the authenticator app.
     Enrolled { jwe: String, step: i64 },
     /// A first mailed code has turned two-step sign-in on.
@@ -167,7 +174,7 @@ enum Change {
 }
 
 /// Makes the change, and replaces the own session by one that ends at the same time.
-async fn replace(
+pub(super) async fn replace(
     app: &App,
     own: Own<'_>,
     change: Change,
@@ -269,7 +276,9 @@ impl Replacement {
                 if self.policies.of(&user.role).least > Level::One {
                     return Err(Error::InsufficientAuthentication);
                 }
-                let had = store::login::factors::remove_all(tx.conn, user.id, now).await?;
+                let scope = store::login::factors::Scope::TOTP;
+                let had =
+                    store::login::factors::remove(tx.conn, user.id, scope, false, now).await?;
                 if had {
                     let how = detail([("factor", "totp".into())]);
                     tx.record(Kind::FactorRemoved, Some(user.id), Some(self.session), how)

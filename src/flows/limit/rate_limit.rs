@@ -113,6 +113,12 @@ impl RateLimitCheck {
         Self::default().by_network(app, Rule::SignInSuccess, &[email.as_str()], requester)
     }
 
+    /// Makes the check of a sign-in with a passkey. No guess is ever right, so only the work for one
+    /// network is bounded.
+    pub fn passkey(app: &App, requester: &Requester) -> Self {
+        Self::default().by_network(app, Rule::SignInNetwork, &[], requester)
+    }
+
     /// Makes the check of a signed-in user's password: counted by session, so that guesses by
     /// strangers do not block it.
     pub fn confirmation(app: &App, session: SessionId) -> Self {

@@ -59,10 +59,7 @@ impl Step {
         };
         // A code of another kind than is asked for proves nothing here.
         if !asked.intersects(self.right.steps()) {
-            return Err(match self.right {
-                RightCode::Recovery(_) => Error::InvalidBackupCode,
-                _ => Error::InvalidCode,
-            });
+            return Err(self.right.not_asked());
         }
         let proven = Evidence {
             proofs: before.proofs.and(self.right.proof(asked), tx.now()),

@@ -87,6 +87,11 @@ pub(super) fn admit(app: &App, purpose: CodePurpose) -> Result<()> {
     require_mail(app, refusal)
 }
 
+/// Returns whether a user can sign in by a mail.
+pub(in crate::flows) fn is_offered(app: &App) -> bool {
+    admit(app, CodePurpose::SignIn).is_ok()
+}
+
 /// Makes the row of a code under the current master key.
 ///
 /// # Errors

@@ -7,11 +7,11 @@ use crate::app::App;
 use crate::crypto::totp::TotpSecret;
 use crate::crypto::{email_code, recovery_code};
 use crate::flows::key::inspect_keys;
+use crate::flows::transaction::Tx;
 use crate::flows::transaction::recorder::detail;
-use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Requester};
+use crate::model::audit::event::Kind;
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::login::email_code::{CodePurpose, TRIES_OF_ASKER};
 use crate::model::login::gate::Steps;
@@ -20,10 +20,9 @@ use crate::model::mail::Template;
 use crate::store::login::totp::Stored;
 use crate::store::{self, work};
 
+use super::new_passkey::{self, NewPasskey, Registration};
 use super::own_code;
-
-/// After so many wrong codes behind a right password the user gets a mail.
-const TELLING: i64 = 10;
+use super::passkey_answer::{self, Answer, RightPasskey};
 
 /// After so many wrong codes of sign-ins, codes of the authenticator app are refused on devices that
 /// have not passed the second step before, and after so many inside sessions they are refused in
@@ -39,6 +38,10 @@ pub enum Code<'c> {
     Recovery(&'c str),
     /// A code that was sent to the mailbox for this step.
     Mailed(&'c str),
+    /// A use of a passkey.
+    Passkey(Answer<'c>),
+    /// A passkey that was made in this pending sign-in.
+    NewPasskey(Registration<'c>),
 }
 
 impl Code<'_> {
@@ -48,6 +51,7 @@ impl Code<'_> {
             Self::Totp(_) => "totp",
             Self::Recovery(_) => "recovery_code",
             Self::Mailed(_) => "email_code",
+            Self::Passkey(_) | Self::NewPasskey(_) => "passkey",
         }
     }
 }
@@ -72,7 +76,7 @@ impl Place {
     }
 }
 
-/// A code that is right, and has to be used up.
+/// A proof that is right: a code that has to be used up, or a password.
 #[derive(Debug, Clone)]
 pub(in crate::flows) enum RightCode {
     /// The time step of a code of the authenticator app.
@@ -81,6 +85,11 @@ pub(in crate::flows) enum RightCode {
     Recovery([u8; 32]),
     /// The row of a code that was sent to the mailbox.
     Mailed(EventId),
+    /// The password, which was compared while `users.login_epoch` had this value.
+    Password {
+        /// It rises when the password changes.
+        epoch: i64,
+    },
     /// The first code of an authenticator app that was made in this pending sign-in.
     First {
         /// The sealed secret of the app.
@@ -88,6 +97,10 @@ pub(in crate::flows) enum RightCode {
         /// The time step of the code.
         step: i64,
     },
+    /// A use of a passkey.
+    Passkey(RightPasskey),
+    /// A passkey that was just made.
+    NewPasskey(Box<NewPasskey>),
 }
 
 impl RightCode {
@@ -99,6 +112,9 @@ impl RightCode {
             Self::Recovery(_) => Proof::RecoveryCode,
             Self::Mailed(_) if asked.contains(Steps::MAILBOX) => Proof::Mailbox,
             Self::Mailed(_) => Proof::MailedCode,
+            Self::Password { .. } => Proof::Password,
+            Self::Passkey(right) => right.proof(),
+            Self::NewPasskey(new) => new.proof(),
         }
     }
 
@@ -108,7 +124,10 @@ impl RightCode {
             Self::Totp(_) => Steps::TOTP,
             Self::Recovery(_) => Steps::RECOVERY_CODE,
             Self::Mailed(_) => Steps::MAILED_CODE | Steps::MAILBOX,
+            Self::Password { .. } => Steps::PASSWORD,
             Self::First { .. } => Steps::ENROL_TOTP,
+            Self::Passkey(right) => right.steps(),
+            Self::NewPasskey(_) => Steps::ENROL_PASSKEY,
         }
     }
 
@@ -153,8 +172,26 @@ impl RightCode {
                     return Err(Error::OtpHasExpired);
                 }
             }
+            Self::Password { epoch } => {
+                if user.login_epoch != *epoch {
+                    return Err(Error::InvalidPassword);
+                }
+            }
+            Self::Passkey(right) => right.take(tx).await?,
+            Self::NewPasskey(new) => new.take(tx, user).await?,
         }
         Ok(())
+    }
+
+    /// Returns the error for a code of another kind than is asked for.
+    pub(super) fn not_asked(&self) -> Error {
+        match self {
+            Self::Recovery(_) => Error::InvalidBackupCode,
+            Self::Passkey(_) => Error::AuthenticationFailed,
+            Self::NewPasskey(_) => Error::InsufficientAuthentication,
+            Self::Password { .. } => Error::InvalidPassword,
+            Self::Totp(_) | Self::Mailed(_) | Self::First { .. } => Error::InvalidCode,
+        }
     }
 }
 
@@ -179,7 +216,7 @@ pub(in crate::flows) fn open(app: &App, user: UserId, stored: &Stored) -> Result
 
 /// Compares a code with the authenticator app of a user, or with the code that was mailed for this
 /// step; a recovery code is only hashed. The caller
-/// counts a wrong one ([`refused`]).
+/// counts a wrong one (`refused_code`).
 ///
 /// # Errors
 /// [`Error::InvalidCode`]; [`Error::TotpNotEnabled`] without a confirmed authenticator app;
@@ -195,6 +232,18 @@ pub(in crate::flows) async fn check(
             return Ok(RightCode::Recovery(recovery_code::hash(user, typed)));
         }
         Code::Mailed(typed) => return mailed(app, user, typed, place).await,
+        Code::Passkey(answer) => {
+            let right = passkey_answer::check(app, answer, Some(user)).await?;
+            return Ok(RightCode::Passkey(right));
+        }
+        Code::NewPasskey(made) => {
+            let new = new_passkey::check(app, user, made).await?;
+            // One that the browser made without its user proves nothing here.
+            if new.conditional {
+                return Err(Error::ChallengeNotFound);
+            }
+            return Ok(RightCode::NewPasskey(Box::new(new)));
+        }
         Code::Totp(typed) => typed,
     };
     let stored = stored(app, user).await?.ok_or(Error::TotpNotEnabled)?;
@@ -240,34 +289,4 @@ async fn mailed(app: &App, user: UserId, typed: &str, place: Place) -> Result<Ri
     } else {
         Err(Error::InvalidCode)
     }
-}
-
-/// Counts a wrong code, records it, and tells the user after ten of them at sign-ins, where the right
-/// password came before. Returns the error.
-pub(in crate::flows) async fn refused(
-    app: &App,
-    user: UserId,
-    error: Error,
-    place: Place,
-    requester: &Requester,
-) -> Error {
-    let why = detail([("reason", error.to_string().into())]);
-    let work = tx!(tx => {
-        tx.record(Kind::FactorRefused, Some(user), None, why).await?;
-        if place == Place::Session {
-            return Ok(store::login::totp::fail_step_up(tx.conn, user).await?);
-        }
-        let failures = store::login::totp::fail(tx.conn, user).await?;
-        if failures == Some(TELLING)
-            && let Some(found) = store::account::users::by_id(tx.conn, user).await?
-        {
-            let what = detail([("failures", TELLING.into())]);
-            tx.record(Kind::LoginGuessed, Some(user), None, what.clone()).await?;
-            tx.queue_notice(Template::LoginGuessed, &found.user, what).await?;
-        }
-        Ok(())
-    });
-    app.transaction(requester, work)
-        .await
-        .map_or_else(|unwritten| unwritten, |()| error)
 }

@@ -26,6 +26,7 @@ use super::completion::{Outcome, Step};
 pub use super::factor_code::Code;
 use super::factor_code::{self, Place, RightCode};
 use super::learn_language::{is_another, learn_language};
+use super::refused_code;
 use super::remembered_device;
 pub use super::remembered_device::Remembered;
 
@@ -97,9 +98,11 @@ pub async fn verify(
         match &outcome {
             Ok(Verified::Done(_)) => "success",
             Ok(Verified::More(_)) => "next_step",
-            Err(Error::InvalidCode | Error::InvalidBackupCode) => "wrong_code",
             Err(Error::TooManyAttempts | Error::Limited(_)) => "limited",
-            Err(Error::InvalidTwoFactorCookie | Error::OtpHasExpired) => "no_challenge",
+            Err(
+                Error::InvalidTwoFactorCookie | Error::OtpHasExpired | Error::ChallengeNotFound,
+            ) => "no_challenge",
+            Err(error) if refused_code::is_wrong(error) => "wrong_code",
             Err(_) => "error",
         },
     );
@@ -148,11 +151,11 @@ async fn attempt(
             }));
         }
         // A code that was used before comes to light only in the transaction that uses it up.
-        Err(error @ (Error::InvalidCode | Error::InvalidBackupCode)) => {
-            return Err(factor_code::refused(app, user.id, error, place, requester).await);
+        Err(error) if refused_code::is_wrong(&error) => {
+            return Err(refused_code::refused(app, user.id, error, place, requester).await);
         }
         // No code was mailed, or its time is over: nothing was guessed.
-        Err(error @ Error::OtpHasExpired) => {
+        Err(error) if refused_code::is_void(&error) => {
             refund(app, challenge.id).await;
             charges.give_back(app).await;
             return Err(error);

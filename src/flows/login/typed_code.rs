@@ -234,7 +234,7 @@ async fn refused(app: &App, email: &Email, error: Error, requester: &Requester) 
 /// Says whether a code is right, without using it up.
 ///
 /// # Errors
-/// As [`check`]; [`Error::UserNotFound`] to a reader of the mailbox who has no account.
+/// Those of a code that is used up; [`Error::UserNotFound`] to a reader of the mailbox who has no account.
 pub async fn look(
     app: &App,
     purpose: CodePurpose,

@@ -111,12 +111,15 @@ fn page(app: &App, template: Template) -> String {
         Template::NewSignIn
         | Template::RecoveryCodeUsed
         | Template::RecoveryCodesRenewed
+        | Template::PasskeyRemoved
+        | Template::PasskeyCloned
         | Template::Link(Purpose::ApproveChange | Purpose::DeleteUser) => "/auth/account",
         // Their reader may have been locked out by the change.
         Template::PasswordChanged
         | Template::LoginGuessed
         | Template::Code(CodePurpose::SecondStep)
         | Template::FactorEnrolled
+        | Template::PasskeyAdded
         | Template::FactorRemoved => "/auth/forgot-password",
         Template::RefreshTokenReused | Template::SignedUpAgain | Template::FactorsReset => {
             "/auth/sign-in"

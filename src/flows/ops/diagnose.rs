@@ -84,7 +84,7 @@ async fn check(
             return None;
         }
     }
-    match bootstrap::build_existing(config, clock, random).await {
+    match Box::pin(bootstrap::build_existing(config, clock, random)).await {
         Err(error) => {
             found.say("database", Verdict::Bad, error.to_string());
             None

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::app::{App, Pace};
 use crate::model::audit::event::Requester;
-use crate::model::kernel::trusted_clock::ConfirmedNow;
+use crate::model::kernel::trusted_clock::{ConfirmedNow, MAX_GAP};
 use crate::store::{self, Work, work};
 
 use crate::flows::account::delete_user;
@@ -62,6 +62,10 @@ pub async fn prune(app: &App) -> Result<u64> {
     .await?;
     in_pieces(app, |now| {
         tx!(tx, limit => Ok(store::login::old_codes::prune(tx.conn, now, KEEP, limit).await?))
+    })
+    .await?;
+    in_pieces(app, |now| {
+        tx!(tx, limit => Ok(store::login::used_assertions::prune(tx.conn, now, MAX_GAP, limit).await?))
     })
     .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {

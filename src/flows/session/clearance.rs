@@ -69,6 +69,24 @@ pub(in crate::flows) async fn decide_now(
     Ok(decide(evidence, &account, policy, Demand::default(), now))
 }
 
+/// Asks the gate whether a session meets a demand beyond the policy; returns the answer with what the
+/// account can prove.
+pub(in crate::flows) async fn decide_demand(
+    app: &App,
+    user: &User,
+    evidence: &Evidence,
+    demand: Demand,
+) -> Result<(Decision, Factors)> {
+    let (id, now) = (user.id, app.now());
+    let factors = app
+        .db
+        .read(work!(conn => store::login::factors::of_user(conn, id).await))
+        .await?;
+    let policy = app.config.policies.of(&user.role);
+    let account = account(user, factors, now);
+    Ok((decide(evidence, &account, policy, demand, now), factors))
+}
+
 /// Asks the gate inside a transaction, about the user's row as it is there.
 pub(in crate::flows) async fn decide_in(
     tx: &mut Tx<'_>,

@@ -191,7 +191,7 @@ impl PendingSession {
         };
         let session = Session {
             proofs,
-            auth_time: proofs.latest().unwrap_or(prepared.auth_time),
+            auth_time: proofs.auth_time().unwrap_or(prepared.auth_time),
             created_at: now,
             updated_at: now,
             expires_at,

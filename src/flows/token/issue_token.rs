@@ -164,12 +164,6 @@ fn claims(
 ) -> AccessClaims {
     let t = &app.config.tokens;
     let is_full = target.claims == ClaimSet::Full;
-    // A password alone is told by neither claim: a replica of the release before refuses a token with
-    // `amr`, and verifiers see the tokens that they know.
-    let strength = (!grounds.proofs.is_password_alone()).then(|| {
-        let level = level(&grounds.proofs, app.config.policies.general());
-        (level, grounds.proofs.amr())
-    });
     AccessClaims {
         iss: target.issuer.as_str().to_owned(),
         sub: user.id.to_string(),
@@ -180,12 +174,8 @@ fn claims(
         jti: EventId::at(now, random::bytes(&*app.random)).to_string(),
         sid: grounds.session.to_string(),
         auth_time: unsigned(grounds.auth_time.seconds()),
-        acr: strength
-            .as_ref()
-            .and_then(|(level, _)| level.map(|level| level.acr().into())),
-        amr: strength.map_or_else(Vec::new, |(_, amr)| {
-            amr.into_iter().map(Into::into).collect()
-        }),
+        acr: level(&grounds.proofs, app.config.policies.general()).map(|level| level.acr().into()),
+        amr: grounds.proofs.amr().into_iter().map(Into::into).collect(),
         email: is_full.then(|| user.email.to_string()),
         email_verified: is_full.then_some(user.email_verified),
         name: is_full.then(|| user.name.clone()),

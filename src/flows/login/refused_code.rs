@@ -1,0 +1,83 @@
+//! What a wrong code, or a passkey that is refused, leaves behind.
+
+use crate::app::App;
+use crate::flows::Error;
+use crate::flows::transaction::recorder::detail;
+use crate::flows::transaction::tx;
+use crate::model::audit::event::{Kind, Requester};
+use crate::model::kernel::id::UserId;
+use crate::model::mail::Template;
+use crate::store;
+
+use super::factor_code::Place;
+use super::passkey_answer;
+
+/// After so many wrong codes behind a right password the user gets a mail.
+const TELLING: i64 = 10;
+
+/// Returns whether a code or a passkey was tried and is wrong.
+pub(in crate::flows) fn is_wrong(error: &Error) -> bool {
+    matches!(error, Error::InvalidCode | Error::InvalidBackupCode) || is_wrong_passkey(error)
+}
+
+fn is_wrong_passkey(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AuthenticationFailed
+            | Error::PasskeyNotFound
+            | Error::PasskeyCloned(_)
+            | Error::SameUserRequired
+    )
+}
+
+/// Returns whether nothing was guessed: what was asked for is not there any more, or a new passkey is
+/// not one that is taken.
+pub(in crate::flows) fn is_void(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::OtpHasExpired
+            | Error::ChallengeNotFound
+            | Error::FailedToVerifyRegistration
+            | Error::PreviouslyRegistered
+            | Error::PasskeyLimitReached
+    )
+}
+
+/// Counts a wrong code, records it, and tells the user after ten of them at sign-ins, where the right
+/// password came before. Returns the error.
+pub(in crate::flows) async fn refused(
+    app: &App,
+    user: UserId,
+    error: Error,
+    place: Place,
+    requester: &Requester,
+) -> Error {
+    if let Error::PasskeyCloned(passkey) = error {
+        let told = passkey_answer::tell_of_copy(app, user, passkey, requester).await;
+        return told.map_or_else(|unwritten| unwritten, |()| error);
+    }
+    let why = detail([("reason", error.to_string().into())]);
+    let is_passkey = is_wrong_passkey(&error);
+    let work = tx!(tx => {
+        tx.record(Kind::FactorRefused, Some(user), None, why).await?;
+        // Passkeys cannot be guessed.
+        if is_passkey {
+            return Ok(());
+        }
+        if place == Place::Session {
+            return Ok(store::login::totp::fail_step_up(tx.conn, user).await?);
+        }
+        let failures = store::login::totp::fail(tx.conn, user).await?;
+        if failures == Some(TELLING)
+            && let Some(found) = store::account::users::by_id(tx.conn, user).await?
+        {
+            let what = detail([("failures", TELLING.into())]);
+            tx.record(Kind::LoginGuessed, Some(user), None, what.clone()).await?;
+            tx.queue_notice(Template::LoginGuessed, &found.user, what).await?;
+        }
+        Ok(())
+    });
+    app.transaction(requester, work)
+        .await
+        .map_or_else(|unwritten| unwritten, |()| error)
+}
