@@ -1,4 +1,4 @@
-//! Style, script and pictures of the pages. The names of style and script contain a hash of their
+//! Style, scripts and pictures of the pages. The names of style and scripts contain a hash of their
 //! content, and browsers keep them permanently.
 
 use std::sync::{Arc, LazyLock};
@@ -15,6 +15,7 @@ use crate::http::edge::outermost::{RESOURCE_POLICY, new_request_id, render};
 
 const STYLE: &str = include_str!("../../../templates/pages/style.css");
 const SCRIPT: &str = include_str!("../../../templates/pages/page.js");
+const PASSKEY: &str = include_str!("../../../templates/pages/passkey.js");
 const ICON: &str = include_str!("../../../templates/pages/icon.svg");
 
 fn named(content: &str, extension: &str) -> String {
@@ -26,6 +27,7 @@ fn named(content: &str, extension: &str) -> String {
 
 static STYLE_NAME: LazyLock<String> = LazyLock::new(|| named(STYLE, "css"));
 static SCRIPT_NAME: LazyLock<String> = LazyLock::new(|| named(SCRIPT, "js"));
+static PASSKEY_NAME: LazyLock<String> = LazyLock::new(|| named(PASSKEY, "js"));
 
 /// Returns the path of the style sheet.
 pub(super) fn style() -> String {
@@ -35,6 +37,11 @@ pub(super) fn style() -> String {
 /// Returns the path of the script.
 pub(super) fn script() -> String {
     format!("/auth/assets/{}", *SCRIPT_NAME)
+}
+
+/// Returns the path of the script for passkeys.
+pub(super) fn passkey_script() -> String {
+    format!("/auth/assets/{}", *PASSKEY_NAME)
 }
 
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -65,13 +72,15 @@ fn none() -> Response {
     render(Error::NotFound.into_response(), &new_request_id())
 }
 
-/// Serves style or script; a name that cannot be decoded is not found.
+/// Serves style or scripts; a name that cannot be decoded is not found.
 pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
     let Ok(Path(name)) = name else { return none() };
     if name == *STYLE_NAME {
         answer("text/css; charset=utf-8", FOR_EVER, STYLE)
     } else if name == *SCRIPT_NAME {
         answer("text/javascript; charset=utf-8", FOR_EVER, SCRIPT)
+    } else if name == *PASSKEY_NAME {
+        answer("text/javascript; charset=utf-8", FOR_EVER, PASSKEY)
     } else {
         none()
     }

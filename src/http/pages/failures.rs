@@ -15,6 +15,7 @@ use crate::app::App;
 use super::page::{Page, put};
 use super::paths::page_of;
 use super::visitor::Renewed;
+use crate::http::edge::demand;
 use crate::http::edge::error::Failure;
 use crate::http::edge::redirects::query_of;
 
@@ -107,15 +108,20 @@ pub(super) fn is_program(headers: &HeaderMap) -> bool {
 
 /// Returns the link of the page of an error, and the key of its text: to where the reader can do
 /// something about it.
-fn way_on(page: &Page, code: &str, path: &str, back: &str) -> (String, &'static str) {
+fn way_on(page: &Page, failure: &Failure, path: &str, back: &str) -> (String, &'static str) {
+    let code = failure.code();
     let config = &page.app.config;
     // If the pages are turned off, there is no page to continue to.
     if !config.pages.enabled {
         return (String::new(), "to_start");
     }
     match code {
-        // If the password was proven too long ago, the page offers a new sign-in.
-        "SESSION_NOT_FRESH" => (format!("/auth/sign-in?again=1{back}"), "to_sign_in_again"),
+        // If the session was proven too long ago, the page leads to where it is proven again.
+        "SESSION_NOT_FRESH" => {
+            let demand = failure.demand().map(demand::to_query);
+            let page = format!("/auth/step-up?{}{back}", demand.unwrap_or_default());
+            (page, "to_step_up")
+        }
         "INVALID_FORM_TOKEN" => (page_of(path), "to_form"),
         "INVALID_TOKEN" | "TOKEN_EXPIRED" if page.mails() => another_link(path),
         _ => ("/auth".to_owned(), "to_start"),
@@ -198,7 +204,7 @@ impl ErrorPage {
             return response;
         };
         let (title, text) = words_of(failure.status, failure.code());
-        let (href, link) = way_on(&page, failure.code(), &self.path, &self.back);
+        let (href, link) = way_on(&page, &failure, &self.path, &self.back);
         let told = MessagePage {
             p: &page,
             title: page.t(title),

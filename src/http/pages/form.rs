@@ -85,9 +85,9 @@ fn fields_of(form: &str) -> &'static [&'static str] {
         "forgot" | "verify" | "email" | "email-sign-in" => &["email"],
         "reset" => &["password", "again"],
         "prove" => &["password"],
-        "name" => &["name"],
+        "name" | "rename-passkey" => &["name"],
         "password" => &["current", "password", "again"],
-        "delete" | "set-up" | "by-mail" | "renew" | "turn-off" => &["current"],
+        "delete" | "set-up" | "by-mail" | "renew" | "turn-off" | "prove-password" => &["current"],
         "challenge" | "confirm" | "step-up" | "email-code" => &["code"],
         "mailed" => &["mailed"],
         "recovery" => &["recovery"],
@@ -106,6 +106,7 @@ fn is_whole_page(form: &str) -> bool {
             | "verify"
             | "reset"
             | "prove"
+            | "prove-password"
             | "challenge"
             | "recovery"
             | "mailed"

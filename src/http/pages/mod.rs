@@ -15,13 +15,15 @@ pub(in crate::http) mod login;
 pub(super) mod magic_link;
 mod offers;
 mod page;
+mod passkey;
 mod paths;
 mod qr;
 mod strength;
 mod typed;
 mod visitor;
 
-use self::account::two_step::{self, by_mail, forms as two_step_forms};
+use self::account::step_up;
+use self::account::two_step::{self, by_mail, forms as two_step_forms, passkeys};
 use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
 use self::login::{
     challenge, email_sign_in, enrol, enter_code, passwords, sign_in, sign_up, verify_email,
@@ -94,6 +96,16 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/auth/account/security/turn-off",
             post(two_step_forms::turn_off),
         )
+        .route(
+            "/auth/account/security/passkeys/rename",
+            post(passkeys::rename),
+        )
+        .route(
+            "/auth/account/security/passkeys/delete",
+            post(passkeys::delete),
+        )
+        .route("/auth/step-up", get(step_up::show).post(step_up::send))
+        .route("/auth/step-up/send", post(step_up::mail))
         .route("/auth/admin", get(users::front))
         .route("/auth/admin/users", get(users::list))
         .route("/auth/admin/users/{id}", get(user::show))

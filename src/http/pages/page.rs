@@ -16,9 +16,10 @@ use crate::flows::session::form_token;
 use crate::model::kernel::locale::Messages;
 use crate::model::kernel::origin::origin_of;
 use crate::model::kernel::time::Timestamp;
+use crate::model::session::session::Session;
 
 use super::{assets, typed};
-use crate::http::edge::client::accept_language;
+use crate::http::edge::client::{accept_language, user_agent};
 use crate::http::edge::error::{Error, Failure};
 use crate::http::edge::header_text;
 use crate::http::edge::limits::MAX_CODE;
@@ -29,6 +30,8 @@ use crate::http::edge::query::Query;
 pub(in crate::http) struct Page {
     pub(super) app: Arc<App>,
     pub(super) words: Arc<Messages>,
+    /// Browser and system of the visitor in words; empty if nothing of it is recognised.
+    pub(super) device: String,
     path: String,
     /// The id of the request in the log.
     pub(super) request_id: String,
@@ -62,9 +65,11 @@ impl FromRequestParts<Arc<App>> for Page {
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default();
+        let device = words.device(&user_agent(&parts.headers));
         Ok(Self {
             app: Arc::clone(app),
             words,
+            device: device.unwrap_or_default(),
             path,
             request_id,
             who: None,
@@ -203,12 +208,23 @@ impl Page {
         assets::script()
     }
 
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(super) fn passkey_script(&self) -> String {
+        assets::passkey_script()
+    }
+
     pub(super) fn has_logo(&self) -> bool {
         self.app.config.pages.logo.is_some()
     }
 
     pub(super) fn who(&self) -> Option<&str> {
         self.who.as_ref().map(|who| who.user.email.as_str())
+    }
+
+    /// Returns the session of the user, unless an admin acts as the user in it.
+    pub(super) fn own_session(&self) -> Option<&Session> {
+        let session = self.who.as_ref().map(|who| &who.session);
+        session.filter(|session| session.impersonated_by.is_none())
     }
 
     pub(super) fn notice(&self) -> &str {

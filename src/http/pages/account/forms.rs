@@ -114,7 +114,7 @@ pub(in crate::http::pages) async fn email(
         is_stale,
     }: OwnForm,
 ) -> Result<Response, Error> {
-    let own = visitor.who.own_account::<to::SetEmail>()?;
+    let own = visitor.who.own_way_in::<to::SetEmail>(&app)?;
     let text = fields.optional_text("email", MAX_EMAIL).or_default();
     let text = fields.finish(text)?;
     let mut form = Form::new("email").filled("email", &text);
@@ -156,7 +156,7 @@ pub(in crate::http::pages) async fn password(
         is_stale,
     }: OwnForm,
 ) -> Result<Response, Error> {
-    let own = visitor.who.own_account::<to::SetPassword>()?;
+    let own = visitor.who.own_way_in::<to::SetPassword>(&app)?;
     let mut form = Form::new("password");
     if is_stale {
         return stale(&visitor, form).await;
@@ -247,7 +247,7 @@ pub(in crate::http::pages) async fn delete(
         is_stale,
     }: OwnForm,
 ) -> Result<Response, Error> {
-    let own = visitor.who.own_account::<to::DeleteUser>()?;
+    let own = visitor.who.own_way_in::<to::DeleteUser>(&app)?;
     if is_stale {
         return stale(&visitor, Form::new("delete")).await;
     }

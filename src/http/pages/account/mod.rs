@@ -3,6 +3,7 @@
 //! sent twice.
 
 mod forms;
+pub(super) mod step_up;
 pub(super) mod two_step;
 
 use askama::Template;
@@ -147,7 +148,7 @@ async fn respond(
     match outcome {
         Ok(response) => Ok(response),
         // Its page says what to do about it.
-        Err(Error::Flow(error @ Refused::SessionNotFresh)) => Err(error.into()),
+        Err(Error::Flow(error @ Refused::SessionNotFresh(_))) => Err(error.into()),
         Err(error) => {
             let error = form.refused(&visitor.page, error)?;
             account(visitor, form, Some(error)).await

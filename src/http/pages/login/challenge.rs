@@ -1,5 +1,5 @@
 //! `/auth/challenge`: the second step of a sign-in, with a code of the authenticator app, a code in
-//! a mail or a recovery code. A cookie of the sign-in page says which sign-in waits for it; without
+//! a mail, a recovery code or a passkey. A cookie of the sign-in page says which sign-in waits for it; without
 //! one the visitor begins again on the sign-in page.
 
 use std::sync::Arc;
@@ -23,12 +23,13 @@ use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
+use crate::http::pages::passkey::{Button, Way};
 use crate::http::pages::paths::with_next;
 use crate::http::pages::visitor::see_other;
 use crate::model::login::gate::Steps;
 
 use super::enrol;
-use super::kind::Kind;
+use super::kind::{BY_PASSKEY, Kind, TO_ENROL};
 use super::mailbox::sent;
 use super::pending::{go_on, over, secrets, verify};
 use super::sign_in::onward;
@@ -40,6 +41,7 @@ struct Challenge<'p> {
     f: &'p Form,
     /// The form that sends a code.
     sends: &'p Form,
+    passkey: Passkey,
     next: &'p str,
     query: &'p str,
     kind: Kind,
@@ -52,6 +54,40 @@ struct Challenge<'p> {
     others: Vec<(String, &'static str)>,
     /// For how long the browser can be remembered, in words; empty if it cannot.
     remember: String,
+}
+
+/// The button for a passkey, where one leads further.
+struct Passkey {
+    button: Option<Button>,
+    /// Whether no code leads further.
+    is_alone: bool,
+}
+
+impl Passkey {
+    fn of(app: &App, steps: Steps, next: &str) -> Self {
+        let is_alone = Kind::among(steps).next().is_none();
+        let key = if is_alone {
+            "passkey.use"
+        } else {
+            "passkey.instead"
+        };
+        let button = steps.intersects(BY_PASSKEY).then(|| {
+            let button = Button::new(app, Way::Prove, key, onward(app, next));
+            button.with_steps(app, next).main(is_alone)
+        });
+        Self {
+            is_alone: is_alone && button.is_some(),
+            button,
+        }
+    }
+
+    fn button(&self) -> Option<&Button> {
+        self.button.as_ref()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
+    }
 }
 
 /// What a page of the second step shows.
@@ -76,14 +112,13 @@ impl Shown {
 
     /// Shows the page, with the reason if a form was refused.
     fn answer(&self, page: &Page, next: &str, steps: Steps, refused: Option<Error>) -> Response {
-        let others = Kind::ALL
-            .into_iter()
-            .filter(|kind| *kind != self.kind && steps.intersects(kind.step()));
+        let others = Kind::among(steps).filter(|kind| *kind != self.kind);
         let is_first = steps.contains(Steps::MAILBOX);
         let shown = Challenge {
             p: page,
             f: &self.code,
             sends: &self.sends,
+            passkey: Passkey::of(&page.app, steps, next),
             next,
             query: &query_of(next),
             kind: self.kind,
@@ -116,7 +151,7 @@ impl Shown {
         error: Error,
     ) -> Result<Response, Error> {
         match second_step::look(&page.app, &secrets(credentials)).await {
-            Ok(waiting) if !waiting.steps.contains(Steps::ENROL_TOTP) => {
+            Ok(waiting) if !waiting.steps.intersects(TO_ENROL) => {
                 Ok(self.answer(page, next, waiting.steps, Some(error)))
             }
             Ok(_) if self.kind == Kind::App => {
@@ -140,8 +175,8 @@ pub(in crate::http::pages) async fn show(
         Ok(waiting) => waiting.steps,
         Err(error) => return over(&app, &next, error),
     };
-    if steps.contains(Steps::ENROL_TOTP) {
-        return enrol::show(&page, &next, &credentials).await;
+    if steps.intersects(TO_ENROL) {
+        return enrol::show(&page, steps, &next, &credentials).await;
     }
     let asked = match query.no_longer_than("with", MAX_WORD) {
         Some("email") => Kind::Mailed,

@@ -1,6 +1,6 @@
 //! `/auth/challenge/enrol`: sets up an authenticator app in a sign-in that needs a second factor of a
 //! user who has none. `/auth/challenge` offers it, and takes the first code, which finishes the
-//! sign-in.
+//! sign-in. A passkey, which the script adds, does so as well.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::login::enrolment;
 use crate::flows::login::enrolment::Enrolment;
+use crate::flows::login::second_step;
 use crate::flows::login::second_step::Code;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
@@ -23,7 +24,9 @@ use crate::http::pages::enrolment as pages;
 use crate::http::pages::enrolment::Within;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
+use crate::http::pages::passkey::{Button, Way};
 use crate::model::audit::event::Requester;
+use crate::model::login::gate::Steps;
 
 use super::pending::{go_on, over, secrets, verify};
 use super::sign_in::onward;
@@ -35,14 +38,30 @@ struct Begin<'p> {
     f: &'p Form,
     next: &'p str,
     query: &'p str,
+    /// Whether an authenticator app can be set up.
+    has_app: bool,
     /// Whether a secret was shown before that waits for its first code.
     has_begun: bool,
+    /// Adds a passkey, where one is enough.
+    passkey: Option<Button>,
 }
 
-/// Offers to set up the app, with the reason if a form was refused.
+/// Makes the button that adds a passkey; without an app it is what the page is for.
+fn passkey(page: &Page, steps: Steps, next: &str) -> Option<Button> {
+    let app = &page.app;
+    let has_app = steps.contains(Steps::ENROL_TOTP);
+    steps.contains(Steps::ENROL_PASSKEY).then(|| {
+        let key = "challenge.passkey_button";
+        let button = Button::new(app, Way::Add, key, onward(app, next)).with_steps(app, next);
+        button.named(page).main(!has_app)
+    })
+}
+
+/// Offers to set up what the steps name, with the reason if a form was refused.
 fn offer(
     page: &Page,
     form: &Form,
+    steps: Steps,
     next: &str,
     has_begun: bool,
     refused: Option<Error>,
@@ -52,7 +71,9 @@ fn offer(
         f: form,
         next,
         query: &query_of(next),
+        has_app: steps.contains(Steps::ENROL_TOTP),
         has_begun,
+        passkey: passkey(page, steps, next),
     };
     match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
@@ -75,14 +96,18 @@ fn secret(
     pages::enrol(page, form, made, within, refused)
 }
 
-/// Offers to set up the app, or to begin again.
+/// Offers to set up what the steps name, or to begin again.
 pub(super) async fn show(
     page: &Page,
+    steps: Steps,
     next: &str,
     credentials: &Credentials,
 ) -> Result<Response, Error> {
     match enrolment::unconfirmed(&page.app, &secrets(credentials)).await {
-        Ok(made) => Ok(offer(page, &Form::new("enrol"), next, made.is_some(), None)),
+        Ok(made) => {
+            let form = Form::new("enrol");
+            Ok(offer(page, &form, steps, next, made.is_some(), None))
+        }
         Err(error) => over(&page.app, next, error),
     }
 }
@@ -97,7 +122,29 @@ pub(super) async fn again(
 ) -> Result<Response, Error> {
     match enrolment::unconfirmed(&page.app, &secrets(credentials)).await {
         Ok(Some(made)) => Ok(secret(page, form, made, next, Some(error))),
-        Ok(None) => Ok(offer(page, form, next, false, Some(error))),
+        Ok(None) => anew(page, next, credentials, form, false, error).await,
+        Err(refused) => over(&page.app, next, refused),
+    }
+}
+
+/// Offers to begin anew, after a first code that was refused.
+async fn anew(
+    page: &Page,
+    next: &str,
+    credentials: &Credentials,
+    form: &Form,
+    has_begun: bool,
+    error: Error,
+) -> Result<Response, Error> {
+    match second_step::look(&page.app, &secrets(credentials)).await {
+        Ok(waiting) => Ok(offer(
+            page,
+            form,
+            waiting.steps,
+            next,
+            has_begun,
+            Some(error),
+        )),
         Err(refused) => over(&page.app, next, refused),
     }
 }
@@ -138,7 +185,7 @@ pub(super) async fn confirm(
     if waiting.is_some_and(|waiting| waiting.made_at.0.to_string() != made) {
         form.say(page, "security.replaced");
         let refused = Refused::TotpNotEnabled.into();
-        return Ok(offer(page, &form, next, true, Some(refused)));
+        return anew(page, next, credentials, &form, true, refused).await;
     }
     let code = form.six_digits(page, "code", code);
     let error = match form.finish(code) {

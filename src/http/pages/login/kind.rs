@@ -3,6 +3,12 @@
 use crate::http::pages::form::Form;
 use crate::model::login::gate::Steps;
 
+/// What a passkey answers.
+pub(super) const BY_PASSKEY: Steps = Steps::PASSKEY.union(Steps::VERIFIED_PASSKEY);
+
+/// What sets a first factor up.
+pub(super) const TO_ENROL: Steps = Steps::ENROL_TOTP.union(Steps::ENROL_PASSKEY);
+
 /// The kinds of code, each with a page of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -52,6 +58,12 @@ impl Kind {
             Self::Mailed => "mailed",
             Self::Recovery => "recovery",
         })
+    }
+
+    /// Returns the kinds of code that lead further, in the order in which they are offered.
+    pub(super) fn among(steps: Steps) -> impl Iterator<Item = Self> {
+        let leads = move |kind: &Self| steps.intersects(kind.step());
+        Self::ALL.into_iter().filter(leads)
     }
 
     pub(super) fn is_mailed(self) -> bool {

@@ -19,6 +19,7 @@ use crate::http::delivery::views;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
+use crate::http::edge::demand;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL, MAX_PASSWORD};
 use crate::http::edge::query::Query;
@@ -26,10 +27,12 @@ use crate::http::edge::redirects::query_of;
 use crate::http::pages::failures::is_program;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
+use crate::http::pages::passkey::{Button, Way};
 use crate::http::pages::paths::with_next;
 use crate::http::pages::typed;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 use crate::model::account::user::User;
+use crate::model::login::policy::Demand;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::Retry;
 
@@ -48,6 +51,7 @@ struct SignIn<'p> {
     query: &'p str,
     /// The page of the sign-in by mail.
     by_mail: String,
+    passkey: Button,
     unproven: bool,
     /// Whether the visitor is signed in and proves the password again.
     again: bool,
@@ -62,6 +66,13 @@ pub(super) fn form_of(path: &str, signed_in: bool, next: &str) -> String {
         path.to_owned()
     };
     with_next(&path, next)
+}
+
+/// Makes the button for a passkey. A user who is `signed_in` already proves that it is them again.
+fn passkey(app: &App, signed_in: bool, next: &str) -> Button {
+    let way = if signed_in { Way::Prove } else { Way::SignIn };
+    let button = Button::new(app, way, "passkey.sign_in", onward(app, next));
+    button.with_steps(app, next)
 }
 
 /// Returns the redirect target, or the home page.
@@ -126,13 +137,26 @@ fn pair(name: &str, value: &str) -> String {
         .finish()
 }
 
+/// Returns the redirect target of a sign-in that has to meet a demand: by the page that compares the
+/// session with it.
+fn by_step_up(app: &App, demand: Demand, next: String) -> String {
+    if demand.is_empty() {
+        return next;
+    }
+    let page = format!("/auth/step-up?{}", demand::to_query(demand));
+    let mount = &app.config.server.mount;
+    mount.outside(&with_next(&page, &next)).into_owned()
+}
+
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
     page: Page,
     MaybeSignedIn(who): MaybeSignedIn,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
-    let next = query.redirect_to(&app)?;
+    let demand = demand::in_query(&mut query);
+    let demand = query.finish(demand)?;
+    let next = by_step_up(&app, demand, query.redirect_to(&app)?);
     // `again`: the password has to be proven again.
     if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
@@ -144,6 +168,7 @@ pub(in crate::http::pages) async fn show(
         next: &next,
         query: &query_of(&next),
         by_mail: form_of(BY_MAIL, who.is_some(), &next),
+        passkey: passkey(&app, who.is_some(), &next),
         unproven: false,
         again: who.is_some(),
     };
@@ -205,6 +230,7 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
             next,
             query: &query_of(next),
             by_mail: form_of(BY_MAIL, false, next),
+            passkey: passkey(&page.app, false, next),
             unproven,
             again: false,
         },

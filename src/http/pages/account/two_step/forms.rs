@@ -54,18 +54,23 @@ pub(super) async fn stale(visitor: &SignedIn, mut form: Form) -> Result<Response
 }
 
 /// Shows the page with a form that was refused. If a code has to be entered first, it shows the form
-/// for one instead; if the user has to sign in again first, the page of the error says so.
+/// for one instead. If the user has to sign in again first, the page of the error says so, or the list
+/// of passkeys.
 pub(super) async fn again(
     visitor: &SignedIn,
     mut form: Form,
     error: Error,
 ) -> Result<Response, Error> {
-    if let Error::Flow(Refused::SessionNotFresh) = error {
+    if let Error::Flow(Refused::SessionNotFresh(_)) = error {
         if two_factor::state(&visitor.page.app, &visitor.who)
             .await?
             .is_fresh
         {
-            return Err(error);
+            if form.id() != "delete-passkey" {
+                return Err(error);
+            }
+            let error = form.refused(&visitor.page, error)?;
+            return security(visitor, form, Some(error)).await;
         }
         let mut form = first_form(visitor);
         form.say(&visitor.page, "security.prove_first");

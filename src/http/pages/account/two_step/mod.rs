@@ -1,18 +1,22 @@
 //! `/auth/account/security`: whether one's own sign-in has a second step, the forms that begin to
-//! set it up, and, once it is on, the forms that change it. A change needs a code that was entered
-//! a short time ago; until then the page offers only the form for a code.
+//! set it up, and, once it is on, the forms that change it; and the passkeys. A change needs a code
+//! or a passkey of a short time ago; until then the page offers only what proves it.
 
 pub(in crate::http::pages) mod by_mail;
 pub(in crate::http::pages) mod forms;
+mod passkey_list;
+pub(in crate::http::pages) mod passkeys;
 mod way;
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::flows::account::passkeys as own_passkeys;
 use crate::flows::account::two_factor;
 use crate::flows::account::two_factor::State;
 use crate::flows::permit::to;
+use crate::http::edge::demand;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_WORD};
 use crate::http::edge::query::Query;
@@ -21,8 +25,10 @@ use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::SignedIn;
 use crate::model::login::gate::Factors;
+use crate::model::login::policy::Demand;
 use crate::model::login::proof::Proof;
 
+use passkey_list::{Needs, Passkeys};
 use way::By;
 
 #[derive(Template)]
@@ -41,6 +47,8 @@ struct Security<'p> {
     others: Vec<(&'static str, &'static str)>,
     /// The page on which the user signs in again.
     sign_in: String,
+    /// The page on which the user proves again who is there.
+    prove_page: String,
     /// How many recovery codes are left, in words.
     left: String,
     set_up: &'p Form,
@@ -51,6 +59,7 @@ struct Security<'p> {
     recovery: &'p Form,
     renew: &'p Form,
     turn_off: &'p Form,
+    passkeys: Passkeys<'p>,
     /// A form that was sent and that the page does not show to this user now: its message alone.
     elsewhere: Option<&'p Form>,
 }
@@ -101,12 +110,32 @@ async fn security(
         _ => &sent,
     };
     let left = u64::try_from(state.codes_left).unwrap_or(0);
+    let stored = own_passkeys::list(&page.app, who).await?;
     let back = page
         .app
         .config
         .server
         .mount
         .outside("/auth/account/security");
+    let fresh_for = Demand {
+        level: None,
+        max_age: Some(page.app.config.sessions.fresh_for),
+    };
+    let prove_page = format!(
+        "/auth/step-up?{}{}",
+        demand::to_query(fresh_for),
+        query_of(&back).replacen('?', "&", 1)
+    );
+    let sign_in = format!(
+        "/auth/sign-in?again=1{}",
+        query_of(&back).replacen('?', "&", 1)
+    );
+    let needs = match (own_passkeys::is_fresh(&page.app, own), state.is_fresh) {
+        (true, _) => Needs::Nothing,
+        (false, true) => Needs::Proof,
+        (false, false) => Needs::Step,
+    };
+    let passkeys = Passkeys::of(page, &stored, &sent, &prove_page, needs);
     let mut shown = Security {
         p: page,
         email: who.user.email.as_str(),
@@ -114,10 +143,8 @@ async fn security(
         is_sent: can_mail && matches!(sent.id(), "mailed" | "again"),
         by,
         others: by.others(&state, can_mail),
-        sign_in: format!(
-            "/auth/sign-in?again=1{}",
-            query_of(&back).replacen('?', "&", 1)
-        ),
+        sign_in,
+        prove_page,
         left: page.words.counted("security.codes_left", left),
         state,
         set_up: form("set-up"),
@@ -128,9 +155,10 @@ async fn security(
         recovery: form("recovery"),
         renew: form("renew"),
         turn_off: form("turn-off"),
+        passkeys,
         elsewhere: None,
     };
-    let is_shown = shown.visible().contains(&sent.id());
+    let is_shown = shown.visible().contains(&sent.id()) || shown.passkeys.shows_sent();
     shown.elsewhere = (!is_shown).then_some(&sent);
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
