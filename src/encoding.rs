@@ -30,6 +30,11 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// Encodes as base64 with padding, in the alphabet with `+` and `/`.
+pub fn encode_standard(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 /// Decodes base64 with padding, in the alphabet with `+` and `/`.
 pub fn decode_standard(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()

@@ -12,7 +12,8 @@ mod well_known;
 
 use self::api::{
     accounts, admin, admin_sessions, audit, email_codes, emails, health, invitations, magic_link,
-    mail_proofs, ops, passwords, refresh, second_step, sessions, two_factor, users,
+    mail_proofs, ops, passkey_authentication, passkey_registration, passkeys, passwords, refresh,
+    second_step, sessions, step_up, two_factor, users,
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
@@ -80,6 +81,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/two-factor/disable"), post(two_factor::disable))
         .route(&at("/two-factor/send-otp"), post(second_step::send_otp))
         .route(&at("/two-factor/verify-otp"), post(second_step::verify_otp))
+        .route(&at("/step-up"), post(step_up::step_up))
+        .route(&at("/step-up/password"), post(step_up::password))
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))
@@ -134,6 +137,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/oauth2/token"), post(oauth::token))
         .route(&at("/oauth2/revoke"), post(oauth::revoke))
         .merge(by_mail(base))
+        .merge(by_passkey(base))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
     let mut all = open(app)
@@ -181,6 +185,32 @@ fn by_mail(base: &str) -> Router<Arc<App>> {
         .route(&at("/email-otp/change-email"), post(email_codes::change))
 }
 
+/// Makes the routes of passkeys.
+fn by_passkey(base: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
+        .route(
+            &at("/passkey/generate-register-options"),
+            get(passkey_registration::begin),
+        )
+        .route(
+            &at("/passkey/verify-registration"),
+            post(passkey_registration::add),
+        )
+        .route(
+            &at("/passkey/generate-authenticate-options"),
+            get(passkey_authentication::begin),
+        )
+        .route(
+            &at("/passkey/verify-authentication"),
+            post(passkey_authentication::prove),
+        )
+        .route(&at("/passkey/list-user-passkeys"), get(passkeys::list))
+        .route(&at("/passkey/update-passkey"), post(passkeys::rename))
+        .route(&at("/passkey/delete-passkey"), post(passkeys::remove))
+        .route(&at("/passkey/signals"), get(passkeys::signals))
+}
+
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.
 fn open(app: &Arc<App>) -> Router<Arc<App>> {
     let open = Router::new()
@@ -195,6 +225,10 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
         .route(
             "/.well-known/jwks.json",
             get(well_known::jwks).options(well_known::preflight),
+        )
+        .route(
+            "/.well-known/webauthn",
+            get(well_known::related_origins).options(well_known::preflight),
         )
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready));

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::flows::key::inspect_keys;
 use crate::flows::key::inspect_keys::Set;
 use crate::model::key::algorithm::Algorithm;
+use crate::model::login::level::Level;
 use crate::model::token::target::Target;
 
 use crate::http::edge::client;
@@ -94,6 +95,20 @@ fn refuse(app: &App, request: &HeaderMap, error: Error) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+/// Answers with the origins outside the domain of the passkeys whose pages may use them (WebAuthn
+/// level 3, section 5.11).
+pub(super) async fn related_origins(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let origins = app.config.passkeys.related();
+    if origins.is_empty() {
+        return refuse(&app, &request, Error::NotFound);
+    }
+    let mut response = axum::Json(json!({ "origins": origins })).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    open_to_all(&app, &request, headers);
+    response
 }
 
 /// Answers a preflight: any page may send any header, none of which is read.
@@ -191,6 +206,7 @@ fn document(
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
         "refresh_token_expiration_types_supported": ["authorization", "token_timeout"],
+        "acr_values_supported": Level::ALL.map(Level::acr),
     });
     let mut response = axum::Json(document).into_response();
     let headers = response.headers_mut();

@@ -141,7 +141,7 @@ pub(in crate::http) async fn change_password(
     Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let own = who.own_account::<to::SetPassword>()?;
+    let own = who.own_way_in::<to::SetPassword>(&app)?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").or(false);

@@ -246,9 +246,12 @@ pub(in crate::http) async fn reset_factors(
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::ResetFactors>(&app)?;
     let id = body.id("userId");
-    let id: Option<UserId> = body.finish(id)?;
-    let id = id.ok_or(Refused::UserNotFound)?;
-    reset_factors::reset(&app, permitted, id, &requester).await?;
+    let totp = body.optional_bool("totp").or_default();
+    let passkeys = body.optional_bool("passkeys").or_default();
+    let (id, totp, passkeys) = body.finish((id, totp, passkeys))?;
+    let id: UserId = id.ok_or(Refused::UserNotFound)?;
+    let scope = reset_factors::Scope { totp, passkeys }.or_all();
+    reset_factors::reset(&app, permitted, id, scope, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

@@ -265,7 +265,7 @@ pub(in crate::http) async fn request_change(
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let own = who.own_account::<to::SetEmail>()?;
+    let own = who.own_way_in::<to::SetEmail>(&app)?;
     let new = body.text("newEmail", MAX_EMAIL);
     let code = body.text_or_nothing("otp", MAX_WORD);
     let binding = body.text_or_nothing("binding", MAX_WORD);

@@ -113,7 +113,7 @@ pub(in crate::http) async fn change_email(
     Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let own = who.own_account::<to::SetEmail>()?;
+    let own = who.own_way_in::<to::SetEmail>(&app)?;
     let new = body.email("newEmail");
     let callback = callback(&mut body);
     let (new, callback) = body.finish((new, callback))?;
@@ -126,24 +126,33 @@ pub(in crate::http) async fn delete(
     Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let own = who.own_account::<to::DeleteUser>()?;
     let password = body.optional_text("password", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_LINK_TOKEN);
     let callback = callback(&mut body);
     let (password, token, callback) = body.finish((password, token, callback))?;
     match (password, token) {
-        (Some(password), _) => delete_user::with_password(&app, own, &password, &requester).await?,
-        (None, Some(token)) => delete_user::with_token(&app, own, &token, &requester)
-            .await
-            .map_err(|e| at_delete_user(e.into()))?,
+        (Some(password), _) => {
+            let own = who.own_way_in(&app)?;
+            delete_user::with_password(&app, own, &password, &requester).await?;
+        }
+        // The link was asked for with a young proof.
+        (None, Some(token)) => {
+            delete_user::with_token(&app, who.own_account()?, &token, &requester)
+                .await
+                .map_err(|e| at_delete_user(e.into()))?;
+        }
         (None, None) if app.config.mail.sends() => {
+            let own = who.own_way_in(&app)?;
             delete_user::request(&app, own, callback, &requester).await?;
             return Ok(
                 Json(json!({ "success": true, "message": "Verification email sent" }))
                     .into_response(),
             );
         }
-        (None, None) => delete_user::with_fresh_session(&app, own, &requester).await?,
+        (None, None) => {
+            let own = who.own_way_in(&app)?;
+            delete_user::with_fresh_session(&app, own, &requester).await?;
+        }
     }
     let mut headers = HeaderMap::new();
     cookies::clear(&app, &mut headers, Clear::Session);

@@ -166,9 +166,7 @@ async fn in_session(app: &App, acting: &Acting, code: Code<'_>) -> Result<Respon
     let own = who.own_account()?;
     let (user, grant) = match code {
         Code::Totp(code) => two_factor_session::confirm(app, own, code, requester).await?,
-        Code::Recovery(_) | Code::Mailed(_) => {
-            two_factor_session::step_up(app, own, code, requester).await?
-        }
+        _ => two_factor_session::step_up(app, own, code, requester).await?,
     };
     let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();

@@ -246,7 +246,7 @@ fn remember(
 }
 
 /// Mints an access token for a session, authenticated by the refresh cookie of the request.
-async fn mint(
+pub(super) async fn mint(
     app: &App,
     credentials: &Credentials,
     who: &authenticated::Authenticated,

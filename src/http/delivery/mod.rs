@@ -5,6 +5,7 @@ pub(in crate::http) mod acting;
 pub(in crate::http) mod asker;
 pub(in crate::http) mod device;
 pub(in crate::http) mod email_code;
+pub(in crate::http) mod passkeys;
 pub(in crate::http) mod second_step;
 pub(in crate::http) mod session_delivery;
 pub(in crate::http) mod signed_in;

@@ -16,18 +16,53 @@ use crate::model::session::session::Delivery;
 /// Returns the methods as the Better Auth client knows them; a recovery code stands for any of them.
 fn methods(steps: Steps) -> Vec<&'static str> {
     let mailed = Steps::MAILED_CODE | Steps::MAILBOX;
-    [(Steps::TOTP, "totp"), (mailed, "otp")]
-        .into_iter()
-        .filter(|(step, _)| steps.intersects(*step))
-        .map(|(_, name)| name)
-        .collect()
+    let passkeys = Steps::PASSKEY | Steps::VERIFIED_PASSKEY;
+    [
+        (Steps::TOTP, "totp"),
+        (mailed, "otp"),
+        (passkeys, "passkey"),
+    ]
+    .into_iter()
+    .filter(|(step, _)| steps.intersects(*step))
+    .map(|(_, name)| name)
+    .collect()
+}
+
+/// Returns every method by which a session can be stepped up; the mailbox, which only another sign-in
+/// proves, is not among them.
+pub(in crate::http) fn all_methods(steps: Steps) -> Vec<&'static str> {
+    let passkeys = Steps::PASSKEY | Steps::VERIFIED_PASSKEY;
+    [
+        (Steps::PASSWORD, "password"),
+        (passkeys, "passkey"),
+        (Steps::TOTP, "totp"),
+        (Steps::MAILED_CODE, "otp"),
+        (Steps::RECOVERY_CODE, "backup_code"),
+    ]
+    .into_iter()
+    .filter(|(step, _)| steps.intersects(*step))
+    .map(|(_, name)| name)
+    .collect()
+}
+
+/// Returns the factors that can be enrolled.
+pub(in crate::http) fn enrollable(steps: Steps) -> Vec<&'static str> {
+    [
+        (Steps::ENROL_TOTP, "totp"),
+        (Steps::ENROL_PASSKEY, "passkey"),
+    ]
+    .into_iter()
+    .filter(|(step, _)| steps.contains(*step))
+    .map(|(_, name)| name)
+    .collect()
 }
 
 /// Returns what a sign-in waits for: a code, or the enrolment of a first factor.
 pub(in crate::http) fn asked(steps: Steps) -> Value {
     let mut answer = json!({ "twoFactorRedirect": true, "twoFactorMethods": methods(steps) });
-    if steps.contains(Steps::ENROL_TOTP) {
-        answer["enrol"] = json!(["totp"]);
+    let enrol = enrollable(steps);
+    if !enrol.is_empty() {
+        answer["enrol"] = json!(enrol);
     }
     answer
 }

@@ -42,6 +42,8 @@ pub(in crate::http) struct Credentials {
     pub(in crate::http) remembered: Vec<String>,
     /// Bindings of codes that this browser has asked for.
     pub(in crate::http) codes: Vec<String>,
+    /// Sealed states of ceremonies with passkeys.
+    pub(in crate::http) ceremonies: Vec<String>,
     /// Refresh cookies; `flows::session::carried` decides which one counts.
     pub(in crate::http) refresh_cookies: Vec<String>,
     /// Cookies with an admin's own session, set aside during an impersonation.
@@ -86,6 +88,7 @@ impl FromRequestParts<Arc<App>> for Credentials {
             challenges: cookies::read(app, &parts.headers, Name::Challenge),
             remembered: cookies::read(app, &parts.headers, Name::Remembered),
             codes: cookies::read(app, &parts.headers, Name::Code),
+            ceremonies: cookies::read(app, &parts.headers, Name::Ceremony),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
             admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
             ends_with_browser: !cookies::read(app, &parts.headers, Name::DontRemember).is_empty(),

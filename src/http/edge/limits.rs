@@ -33,3 +33,7 @@ pub(in crate::http) const MAX_KEY_ID: usize = 128;
 pub(in crate::http) const MAX_WORD: usize = 64;
 /// A text that is searched for or filtered by.
 pub(in crate::http) const MAX_FILTER: usize = 1_024;
+/// Longer than any sealed state of a ceremony.
+pub(in crate::http) const MAX_STATE: usize = 1_024;
+/// The name of a passkey.
+pub(in crate::http) const MAX_PASSKEY_NAME: usize = 64;

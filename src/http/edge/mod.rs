@@ -11,6 +11,7 @@ pub(in crate::http) mod connection;
 pub(in crate::http) mod cookies;
 pub(in crate::http) mod counted;
 pub(in crate::http) mod credentials;
+pub(in crate::http) mod demand;
 pub mod error;
 pub(in crate::http) mod fields;
 pub(in crate::http) mod header_text;

@@ -188,6 +188,7 @@ pub(in crate::http) fn cors(trusted: &TrustedOrigins) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
             HeaderName::from_static("x-retry-after"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),

@@ -40,11 +40,13 @@ pub(in crate::http) enum Name {
     Remembered,
     /// The binding of codes and links that this browser has asked for.
     Code,
+    /// The state of a ceremony with a passkey.
+    Ceremony,
     /// What a visitor has typed into a form of the pages, for the next page.
     Typed,
 }
 
-const NAMES: [Name; 10] = [
+const NAMES: [Name; 11] = [
     Name::Session,
     Name::SessionData,
     Name::DontRemember,
@@ -54,6 +56,7 @@ const NAMES: [Name; 10] = [
     Name::Challenge,
     Name::Remembered,
     Name::Code,
+    Name::Ceremony,
     Name::Typed,
 ];
 
@@ -75,6 +78,7 @@ impl Name {
             Self::Challenge => "two_factor",
             Self::Remembered => "trust_device",
             Self::Code => "email_code",
+            Self::Ceremony => "better-auth-passkey",
             Self::Typed => "typed",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)

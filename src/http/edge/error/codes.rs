@@ -52,7 +52,7 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::PasswordViaUpdate => "PASSWORD_CANNOT_BE_UPDATED_VIA_UPDATE_USER",
         E::UserIdCannotBeUpdated => "USER_ID_CANNOT_BE_UPDATED",
         E::LastAdmin => "LAST_ADMIN",
-        E::SessionNotFresh => "SESSION_NOT_FRESH",
+        E::SessionNotFresh(_) => "SESSION_NOT_FRESH",
         E::InsufficientAuthentication => "INSUFFICIENT_USER_AUTHENTICATION",
         E::InvalidTwoFactorCookie => "INVALID_TWO_FACTOR_COOKIE",
         E::InvalidCode => "INVALID_CODE",
@@ -69,6 +69,14 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::TooManyCodeTries => "TOO_MANY_ATTEMPTS",
         E::OtpRequired => "OTP_REQUIRED",
         E::TwoFactorNotEnabled => "TWO_FACTOR_NOT_ENABLED",
+        E::ChallengeNotFound => "CHALLENGE_NOT_FOUND",
+        E::FailedToVerifyRegistration => "FAILED_TO_VERIFY_REGISTRATION",
+        E::PreviouslyRegistered => "PREVIOUSLY_REGISTERED",
+        E::PasskeyNotFound | E::NoSuchPasskey => "PASSKEY_NOT_FOUND",
+        E::AuthenticationFailed | E::PasskeyCloned(_) => "AUTHENTICATION_FAILED",
+        E::SameUserRequired => "SAME_USER_REQUIRED",
+        E::PasskeyLimitReached => "PASSKEY_LIMIT_REACHED",
+        E::LastWayIn => "LAST_WAY_IN",
         E::SessionExpired => "SESSION_EXPIRED",
         E::ChangeEmailDisabled => "CHANGE_EMAIL_DISABLED",
         E::ResetPasswordDisabled => "RESET_PASSWORD_DISABLED",
@@ -192,6 +200,10 @@ impl Error {
             Self::InvalidToken | Self::SessionOver { .. } => {
                 ("UNAUTHORIZED", "Unauthorized".into())
             }
+            Self::StepUp(..) => (
+                flow_code(&flows::Error::InsufficientAuthentication),
+                "A stronger or younger proof of the user is required".into(),
+            ),
             Self::Internal(_) => (
                 "INTERNAL_SERVER_ERROR",
                 "Something went wrong on our side".into(),

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 use crate::flows;
+use crate::model::login::policy::Demand;
 use crate::model::session::session::End;
 
 pub(in crate::http) use render::{DelayedRefusal, Failure};
@@ -92,6 +94,8 @@ pub enum Error {
         /// The lines that clear its cookies.
         clearing: HeaderMap,
     },
+    /// The session does not meet a demand; with the members of the body that say what would.
+    StepUp(Demand, Value),
     /// The handler panicked.
     Internal(String),
 }
@@ -143,7 +147,8 @@ impl Error {
             | Self::InvalidRedirectUrl
             | Self::InvalidErrorCallbackUrl
             | Self::InvalidNewUserCallbackUrl
-            | Self::InvalidFormToken => StatusCode::FORBIDDEN,
+            | Self::InvalidFormToken
+            | Self::StepUp(..) => StatusCode::FORBIDDEN,
             Self::KeysTooYoung => StatusCode::CONFLICT,
             Self::Link(status, _) => *status,
             Self::InvalidToken | Self::SessionOver { .. } => StatusCode::UNAUTHORIZED,

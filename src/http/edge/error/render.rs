@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::flows;
+use crate::http::edge::demand;
 use crate::http::edge::header_text;
+use crate::model::login::policy::Demand;
 use crate::model::session::session::End;
 
 use super::Error;
@@ -25,6 +27,10 @@ pub(in crate::http) struct Failure {
     code: &'static str,
     message: String,
     errors: Option<BTreeMap<String, Vec<String>>>,
+    /// Further members of the body; an object.
+    members: Value,
+    /// What the session does not meet.
+    demand: Option<Demand>,
     /// The cause, for the log only.
     pub(in crate::http) cause: Option<String>,
     /// Whether the message tells a developer which setting to change, so that a page shows it.
@@ -37,6 +43,11 @@ impl Failure {
     /// Returns the body as JSON.
     pub(in crate::http) fn body(&self, request_id: &str) -> String {
         let mut body = json!({ "code": self.code, "message": self.message });
+        if let Some(members) = self.members.as_object() {
+            for (name, value) in members {
+                body[name] = value.clone();
+            }
+        }
         if let Some(errors) = &self.errors {
             body["errors"] = json!(errors);
         }
@@ -64,6 +75,11 @@ impl Failure {
     /// Returns the message if it tells a developer which setting to change.
     pub(in crate::http) fn advice(&self) -> Option<&str> {
         self.is_advice.then_some(self.message.as_str())
+    }
+
+    /// Returns what the session would have to meet.
+    pub(in crate::http) fn demand(&self) -> Option<Demand> {
+        self.demand
     }
 
     /// Returns the stable code.
@@ -119,6 +135,14 @@ impl IntoResponse for Error {
             }
             _ => None,
         };
+        let demanded = match &self {
+            Self::StepUp(demand, _) => Some(*demand),
+            Self::Flow(flows::Error::SessionNotFresh(age)) => Some(Demand {
+                level: None,
+                max_age: Some(*age),
+            }),
+            _ => None,
+        };
         let policy = if let Self::Flow(flows::Error::Limited(limited)) = &self {
             Some(rate_limit(limited))
         } else {
@@ -137,6 +161,11 @@ impl IntoResponse for Error {
             Some(errors.clone())
         } else {
             None
+        };
+        let members = if let Self::StepUp(_, members) = &self {
+            members.clone()
+        } else {
+            Value::Null
         };
         let is_advice = matches!(
             self,
@@ -157,6 +186,8 @@ impl IntoResponse for Error {
             code,
             message,
             errors,
+            members,
+            demand: demanded,
             cause,
             is_advice,
             shown: false,
@@ -171,6 +202,10 @@ impl IntoResponse for Error {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static(challenge),
             );
+        }
+        if let Some(demand) = demanded {
+            let challenge = header_text::value(&demand::challenge(demand));
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(wait) = retry {
             let seconds = HeaderValue::from(whole_seconds(wait));

@@ -49,12 +49,20 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::OtpExpired
         | E::OtpRequired
         | E::TwoFactorNotEnabled
+        | E::ChallengeNotFound
+        | E::FailedToVerifyRegistration
+        | E::PreviouslyRegistered
+        | E::PasskeyLimitReached
+        | E::LastWayIn
         | E::InvalidTarget => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
         | E::InvalidTwoFactorCookie
         | E::InvalidCode
         | E::InvalidBackupCode
+        | E::PasskeyNotFound
+        | E::AuthenticationFailed
+        | E::PasskeyCloned(_)
         | E::RefreshTokenMissing
         | E::RefreshTokenInvalid
         | E::RefreshTokenExpired
@@ -66,15 +74,18 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::EmailNotVerified
         | E::EmailDomainNotAllowed
         | E::TooManyCodeTries
-        | E::SessionNotFresh
+        | E::SessionNotFresh(_)
         | E::InsufficientAuthentication
+        | E::SameUserRequired
         | E::NotAllowed(_)
         | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
         // As Better Auth answers a sign-up; an admin who creates a user, or a change of the email
         // address, gets 400 with the same code.
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
+        E::UserNotFound | E::SessionNotFound | E::NoSuchPasskey | E::FailedToGetUserInfo => {
+            StatusCode::NOT_FOUND
+        }
         // A replica without the current master key serves no requests, and raises no alarm of
         // reuse.
         E::RefreshUnderWay
