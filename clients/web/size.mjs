@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-const BOUND = 5_250;
+const BOUND = 6_450;
 const dist = new URL("dist/", import.meta.url);
 const scripts = readdirSync(dist).filter((name) => name.endsWith(".js"));
 const bytes = gzipSync(Buffer.concat(scripts.map((name) => readFileSync(new URL(name, dist)))), { level: 9 }).length;

@@ -1,9 +1,10 @@
 // Who is signed in, and with which access token. One refresh a browser; signed out only when the service says so.
+import { type Demand, demandOf } from "./challenge.js";
 import type { Environment } from "./environment.js";
-import { CountersignError, isPassing, SecondStepRequired, Service } from "./service.js";
+import { CountersignError, isPassing, SecondStepRequired, Service, StepUpRequired } from "./service.js";
 import { Tabs } from "./tabs.js";
 import { Tickets } from "./tickets.js";
-import type { ChangePassword, Options, SecondStep, Session, SignIn, SignUp, State, Token, User } from "./types.js";
+import type { ChangePassword, Options, Proven, SecondStep, Session, SignIn, SignUp, State, StepUp, StepUpNeeded, Token, User } from "./types.js";
 
 /** The members of a sign-in's or a refresh's answer that are used here. */
 interface Granted {
@@ -14,11 +15,13 @@ interface Granted {
   rotated?: boolean;
   /** In place of all else: no session has begun, and the one before has ended. */
   twoFactorMethods?: string[];
+  enrol?: string[];
   user: Omit<User, "roles" | "permissions">;
 }
 
 /** The claims that are read here; nothing is trusted to them. */
 interface Claims {
+  sid?: string;
   roles?: string[];
   permissions?: string[];
 }
@@ -36,6 +39,8 @@ const LOOK_AGAIN_MS = 10_000;
 const STILL_THERE_MS = 30_000;
 /** A request is not kept waiting for a new token for longer than this while the old one is good. */
 const PATIENCE_MS = 1_000;
+/** A page that has come back sooner than this from the page of the step-up was sent back, not by a user: it does not go there again. */
+const ROUND_MS = 10_000;
 
 const LOADING: State = Object.freeze({ status: "loading", user: null, session: null, error: null, hint: null });
 const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, session: null, error: null, hint: null });
@@ -65,17 +70,27 @@ export class Client {
   /** A new token that a backend refused all the same: no other would please it more. */
   private unloved: string | undefined;
   private started = false;
+  /** Step-ups under way or waiting for their turn, by what is demanded. */
+  private readonly steps = new Map<string, Promise<string | null>>();
+  private lastStep: Promise<unknown> = Promise.resolve();
+  /** Counts the step-ups that came to nothing: what was sent before one of them does not ask the user again. */
+  private declined = 0;
+  private readonly stepUpPage: string;
+  private readonly leftAt: string;
 
   constructor(
-    options: Options,
+    private readonly options: Options,
     private readonly env: Environment,
   ) {
-    const base = options.baseURL.replace(/\/+$/, "") + (options.basePath ?? "/api/auth");
+    const root = options.baseURL.replace(/\/+$/, "");
+    const base = root + (options.basePath ?? "/api/auth");
+    this.stepUpPage = `${root}/auth/step-up`;
     this.base = typeof location === "undefined" ? base : location.href;
     this.service = new Service(base, env);
     this.origins = options.origins && new Set(options.origins.map((origin) => new URL(origin).origin));
     // However an application writes the address: two names would be two locks and two tickets for one cookie.
     const name = `countersign:${this.env.window ? new URL(base, this.base).href : base}`;
+    this.leftAt = `${name}:left`;
     this.tickets = new Tickets(name, env);
     this.tabs = new Tabs(name, env, {
       offer: () => (this.token && this.share() < RENEWED_FROM ? this.token : undefined),
@@ -97,9 +112,19 @@ export class Client {
   readonly signIn = async (form: SignIn): Promise<User> => userOf(await this.enter("/sign-in/email", form));
 
   /** The second step of a sign-in, which may have begun in another tab; in a session the proof of the factor again, by which a new session replaces it. */
-  readonly secondStep = async ({ code, recoveryCode, trustDevice }: SecondStep): Promise<User> => {
-    const form = { code: recoveryCode || code, trustDevice };
-    return userOf(await this.enter(recoveryCode ? "/two-factor/verify-backup-code" : "/two-factor/verify-totp", form, true));
+  readonly secondStep = async ({ code, emailCode, recoveryCode, trustDevice }: SecondStep): Promise<User> => {
+    const [way, given] = recoveryCode ? ["backup-code", recoveryCode] : emailCode ? ["otp", emailCode] : ["totp", code];
+    return userOf(await this.enter(`/two-factor/verify-${way}`, { code: given, trustDevice }, true));
+  };
+
+  /**
+   * Proves what a backend or the service demands of this session: with a password or a code a new session replaces it, in all tabs. Rejects with
+   * `StepUpRequired` where the session does not suffice, which without a proof is the answer to the question whether it does.
+   */
+  readonly stepUp = async ({ acrValues, maxAge, password, ...step }: StepUp = {}): Promise<Proven> => {
+    if (password) await this.enter("/step-up/password", { password }, true);
+    else if (step.code || step.emailCode || step.recoveryCode) await this.secondStep(step);
+    return this.prove({ acrValues, maxAge });
   };
 
   /** Changes the password; the sessions of all other devices end, and this browser goes on in a new one. */
@@ -167,24 +192,48 @@ export class Client {
   /** Whether the token may be sent to this address. */
   readonly mayGo = (url: string): boolean => !this.origins || this.origins.has(new URL(url, this.base).origin);
 
-  /** As the browser's, with the access token; a 401 is answered by one refresh, and the request is sent again. */
+  /** One request, from its first sending on: gives the token to send it with again, or `null` where its answer stands. At most one refresh and one step-up. For interceptors. */
+  readonly attempt = (): ((refused: string, status: number, challenge?: string | null) => Promise<string | null>) => {
+    const { declined } = this;
+    let [refreshed, steppedUp] = [false, false];
+    return async (refused, status, challenge) => {
+      if (status !== 401 && status !== 403) return null;
+      const demand = demandOf(challenge);
+      if (demand) {
+        // Another token of the same session would be refused as well.
+        if (steppedUp) return null;
+        steppedUp = true;
+        return this.step(demand, declined);
+      }
+      if (status !== 401) return null;
+      if (refreshed) {
+        this.giveUp(refused);
+        return null;
+      }
+      refreshed = true;
+      return this.replace(refused).catch(() => null);
+    };
+  };
+
+  /** As the browser's, with the access token; a 401 is answered by one refresh, a demand for another proof by one step-up, and the request is sent again. */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
     if (request.headers.has("authorization") || !this.mayGo(request.url)) return this.env.fetch(request);
-    const token = await this.getAccessToken();
+    const again = this.attempt();
+    let token = await this.getAccessToken();
     if (!token) return this.env.fetch(request);
-    // A body can be read once: a stream is kept until it is known that it need not be sent again.
-    const spare = request.body ? request.clone() : request;
-    const answer = await this.send(request, token);
-    const next = answer.status === 401 ? await this.replace(token).catch(() => null) : null;
-    if (!next || request.signal.aborted) {
-      if (spare !== request) void spare.body?.cancel();
-      return answer;
+    for (let next = request; ; ) {
+      // A body can be read once: a stream is kept until it is known that it need not be sent again.
+      const spare = next.body ? next.clone() : next;
+      const answer = await this.send(next, token);
+      token = await again(token, answer.status, answer.headers.get("www-authenticate"));
+      if (!token || request.signal.aborted) {
+        if (spare !== next) void spare.body?.cancel();
+        return answer;
+      }
+      void answer.body?.cancel();
+      next = spare;
     }
-    void answer.body?.cancel();
-    const second = await this.send(spare, next);
-    if (second.status === 401) this.giveUp(next);
-    return second;
   };
 
   /** Calls at once and after every change; returns how to stop. Fits `useSyncExternalStore` and Svelte's stores. */
@@ -233,11 +282,89 @@ export class Client {
         // Another sign-in was heard of meanwhile: the service says which of the two was later.
         if (epoch === this.epoch) this.ended();
         else void this.renew(this.token?.value).catch(() => {});
-        throw new SecondStepRequired(granted.twoFactorMethods);
+        throw new SecondStepRequired(granted.twoFactorMethods, granted.enrol);
       }
       if (granted.accessToken) this.keep(granted, asked);
       return granted;
     });
+  }
+
+  /** A token that meets a backend's demand, or `null`. One step-up after the other; what several requests demand at once is done once. */
+  private step(demand: Demand, declined: number): Promise<string | null> {
+    const key = JSON.stringify(demand);
+    let step = this.steps.get(key);
+    if (!step) {
+      step = this.lastStep
+        .then(() => this.stepFor(demand, declined))
+        .catch(() => null)
+        .finally(() => this.steps.delete(key));
+      this.lastStep = step;
+      this.steps.set(key, step);
+    }
+    return step;
+  }
+
+  private async stepFor(demand: Demand, declined: number): Promise<string | null> {
+    try {
+      await this.prove(demand);
+    } catch (error) {
+      // The service says that the session is over: that is found out as always.
+      if (isUnauthorized(error)) void this.renew(this.token?.value).catch(() => {});
+      if (!(error instanceof StepUpRequired) || declined !== this.declined) throw error;
+      const { methods, enrol } = error;
+      if (!(await this.askUser({ ...demand, methods, ...(enrol && { enrol }) }))) {
+        this.declined++;
+        return null;
+      }
+      await this.prove(demand);
+    }
+    return this.token?.value ?? null;
+  }
+
+  /** Whether the user has given another proof. */
+  private async askUser(needed: StepUpNeeded): Promise<boolean> {
+    const { onStepUp } = this.options;
+    if (!onStepUp) {
+      this.leave(needed);
+      return false;
+    }
+    try {
+      return await onStepUp(needed);
+    } catch (error) {
+      this.tell(error);
+      return false;
+    }
+  }
+
+  /** Goes to the service's page, which leads back here. */
+  private leave({ acrValues, maxAge, methods, enrol = [] }: StepUpNeeded): void {
+    if (methods.length + enrol.length === 0) return;
+    const { storage } = this.env;
+    const now = this.env.now();
+    try {
+      if (Math.abs(now - Number(storage!.getItem(this.leftAt))) < ROUND_MS) return;
+      storage!.setItem(this.leftAt, `${now}`);
+    } catch {
+      // A refused storage does not keep the user from the page.
+    }
+    const query = new URLSearchParams();
+    if (acrValues) query.set("acr_values", acrValues);
+    if (maxAge !== undefined) query.set("max_age", `${maxAge}`);
+    query.set("redirect_to", this.env.address());
+    this.env.leave(`${this.stepUpPage}?${query}`);
+  }
+
+  /** Asks whether the session suffices; the token of the answer says so to backends, and is the one of all tabs from now on. */
+  private async prove(demand: { [K in keyof Demand]: Demand[K] | undefined }): Promise<Proven> {
+    this.start();
+    const asked = this.clocks();
+    const held = this.token;
+    const { acr, amr, authTime, ...granted } = await this.service.ask<Proven & Granted>("/step-up", demand);
+    const { session, user } = this.token ?? {};
+    if (session && granted.accessToken && session.id === claimsOf(granted.accessToken).sid) this.keep({ ...granted, session, user: user! }, asked);
+    // Without a token that is told by a refresh; or another session has begun, such as by a proof that was given without this client.
+    else if (this.env.window) await this.renew(held?.value);
+    return { acr, amr, authTime };
   }
 
   /** Refreshes, one at a time in this tab. Returns a token other than `refused`, or `null` without a session. */
@@ -372,12 +499,16 @@ export class Client {
       try {
         listener(this.state);
       } catch (error) {
-        // An application's fault is told, and stops nothing of ours.
-        setTimeout(() => {
-          throw error;
-        });
+        this.tell(error);
       }
     }
+  }
+
+  /** An application's fault is told, and stops nothing of ours. */
+  private tell(error: unknown): void {
+    setTimeout(() => {
+      throw error;
+    });
   }
 
   // ---- time

@@ -19,6 +19,10 @@ export interface Environment {
   isOnline(): boolean;
   /** The origin of the page; `undefined` on a server. */
   origin: string | undefined;
+  /** The address of the page. */
+  address(): string;
+  /** Goes to another page. */
+  leave(url: string): void;
   /** Tells the developer something. */
   warn(text: string): void;
 }
@@ -39,6 +43,8 @@ export function environment(): Environment {
     document: inBrowser ? document : undefined,
     isOnline: () => !inBrowser || navigator.onLine !== false,
     origin: inBrowser ? location.origin : undefined,
+    address: () => location.href,
+    leave: (url) => location.assign(url),
     warn: (text) => console.warn(text),
   };
 }

@@ -25,12 +25,30 @@ export class CountersignError extends Error {
 /** The password was right, and the sign-in waits for `secondStep`: for ten minutes and five codes. */
 export class SecondStepRequired extends CountersignError {
   constructor(
-    /** By what it can be done: `totp`, a code of the authenticator app. A recovery code takes the place of any of them. */
+    /** By what it can be done: `totp`, a code of the authenticator app; `otp`, one of a mail; `passkey`. A recovery code takes the place of any of them. */
     readonly methods: string[],
+    /** What is to be set up in this sign-in, because a policy needs it and the user has none: `totp`, `passkey`. */
+    readonly enrol?: string[],
   ) {
     super(200, "SECOND_STEP_REQUIRED", "The sign-in waits for its second step");
   }
 }
+
+/** The session is too weak or its proofs are too old for what is demanded: another proof is needed first. */
+export class StepUpRequired extends CountersignError {
+  constructor(
+    message: string,
+    requestId: string | null,
+    /** By what it can be done: `password`, `totp`, `passkey`, `otp`, `backup_code`, `email`. */
+    readonly methods: string[],
+    /** What the user has to set up first: `totp`, `passkey`. */
+    readonly enrol?: string[],
+  ) {
+    super(403, INSUFFICIENT, message, {}, null, requestId);
+  }
+}
+
+const INSUFFICIENT = "INSUFFICIENT_USER_AUTHENTICATION";
 
 /** The longest that a refresh is waited for: the service's own rules are made for this number. */
 const REFRESH_MS = 5_000;
@@ -65,13 +83,16 @@ export class Service {
       throw new CountersignError(0, "NETWORK_ERROR", "The service did not answer", {}, null, null, { cause });
     }
     if (answer.ok) return said as T;
+    const message = typeof said.message === "string" ? said.message : answer.statusText;
+    const requestId = answer.headers.get("x-request-id");
+    if (said.code === INSUFFICIENT && said.methods) throw new StepUpRequired(message, requestId, said.methods as string[], said.enrol as string[]);
     throw new CountersignError(
       answer.status,
       typeof said.code === "string" ? said.code : "UNKNOWN",
-      typeof said.message === "string" ? said.message : answer.statusText,
+      message,
       (said.errors ?? {}) as Record<string, string[]>,
       Number(answer.headers.get("retry-after")) || null,
-      answer.headers.get("x-request-id"),
+      requestId,
     );
   }
 

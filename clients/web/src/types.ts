@@ -1,4 +1,5 @@
 // What the service says, and what the client tells about it.
+import type { Demand } from "./challenge.js";
 
 /** A user, as every answer of the service shows one. */
 export interface User {
@@ -73,6 +74,34 @@ export interface Options {
   basePath?: string;
   /** Origins that `fetch` sends the token to; all, if none is named. Name them where a URL may come from another party. */
   origins?: string[];
+  /**
+   * A backend wants another proof from the user (RFC 9470). Shows a form, gives the proof with `stepUp` or `secondStep`, and says whether to send the
+   * request again. Without it the page goes to the service's own page, which leads back.
+   */
+  onStepUp?: (needed: StepUpNeeded) => boolean | Promise<boolean>;
+}
+
+/** What a backend demands of the session, and what the user can do about it. */
+export interface StepUpNeeded extends Demand {
+  /** By what it can be done: `password`, `totp`, `passkey`, `otp`, `backup_code`, `email`. */
+  methods: string[];
+  /** What the user has to set up first: `totp`, `passkey`. */
+  enrol?: string[];
+}
+
+/** What is demanded, and the proof: a password or one of the codes. Without a proof it is a question. */
+export interface StepUp extends Demand, Omit<SecondStep, "trustDevice"> {
+  password?: string;
+}
+
+/** What the session has proved, as its access token tells it. */
+export interface Proven {
+  /** The level, such as `urn:countersign:acr:2fa`. */
+  acr: string;
+  /** The proofs, such as `pwd` and `otp`. */
+  amr: string[];
+  /** When they were given, in seconds since 1970. */
+  authTime: number;
 }
 
 /** A new account. */
@@ -100,9 +129,11 @@ export interface SignIn {
   rememberMe?: boolean;
 }
 
-/** A code of the authenticator app, or a recovery code in its place. */
+/** A code of the authenticator app, or one of the others in its place. */
 export interface SecondStep {
   code?: string;
+  /** The code of a mail, which `call("/two-factor/send-otp", {})` sends. */
+  emailCode?: string;
   recoveryCode?: string;
   /** Leaves the second step out in this browser for the service's `two_factor.remember_device`. */
   trustDevice?: boolean;

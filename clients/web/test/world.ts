@@ -6,6 +6,8 @@ import type { Options } from "../src/types.js";
 
 export const BASE = "https://auth.example.com";
 export const API = "https://api.example.com/notes";
+export const FIRST = "urn:countersign:acr:1fa";
+export const SECOND = "urn:countersign:acr:2fa";
 
 const jwt = (claims: object) => `e30.${btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(claims)))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
 const ENDS = "2030-01-01T00:00:00.000Z";
@@ -81,6 +83,8 @@ export class Tab {
       ticks: () => world.ticks(),
       random: () => world.random(),
       origin: world.origin,
+      address: () => `${world.origin}/notes?page=2`,
+      leave: (url) => void world.left.push(url),
       warn: (text) => void world.warnings.push(text),
       locks: world.locks as unknown as LockManager | undefined,
       storage: world.storage as unknown as Storage | undefined,
@@ -108,15 +112,25 @@ export class World {
   /** The service. */
   ttl = 900;
   jar: { session: string; generation: number } | null = null;
-  live = new Map<string, { email: string; generation: number; parentUntil: number; retry: string; ticket?: string; rotatedAt?: number }>();
+  live = new Map<string, { email: string; generation: number; parentUntil: number; retry: string; ticket?: string; rotatedAt?: number; acr: string; provenAt: number }>();
   /** How long a token is kept before it may rotate again. */
   cooldown = 0;
   /** The tickets that came with refreshes, in order. */
   tickets: string[] = [];
-  tokens = new Map<string, { session: string; until: number }>();
+  tokens = new Map<string, { session: string; until: number; acr: string; provenAt: number }>();
   refreshes = 0;
   backend = 0;
   refusesEverything = false;
+  /** What the backend demands of a token, in the words of RFC 9470, with which status, and as which header if not the usual one. */
+  demand: { acr?: string; maxAge?: number } | null = null;
+  demandStatus = 401;
+  demandHeader: string | undefined;
+  /** What was asked of `/step-up`, what its refusal offers beside the code, and the pages that were gone to. */
+  stepUps: object[] = [];
+  ways: { methods: string[]; enrol?: string[] } = { methods: ["totp", "backup_code"] };
+  left: string[] = [];
+  /** Whether its answer has an access token. */
+  tellsToken = true;
   /** The statuses of the service's own answers. */
   answered: number[] = [];
   /** What the access tokens say beside the session. */
@@ -125,12 +139,15 @@ export class World {
   origin = "http://localhost:5173";
   warnings: string[] = [];
   hangs = false;
+  /** The path that the service is below. */
+  folder = "";
   /** Called before the service sees a refresh, and before its answer is heard; may throw or answer in its place. */
   before: (path: string) => Response | void = () => {};
   after: (path: string) => void | Promise<void> = () => {};
   /** Who has a second factor; the codes that are good, each once; the sign-in that waits for one, as its cookie names it; what the second steps said. */
   secured = new Set<string>();
   codes = new Set(["111111", "222222"]);
+  mailed = new Set(["333333"]);
   recoveryCodes = new Set(["AAAA-BBBB-CCCC-DDDD"]);
   pending: { retry: string; email: string; tries: number } | null = null;
   said: object[] = [];
@@ -179,23 +196,34 @@ export class World {
   private grant(session: string, email = this.live.get(session)!.email) {
     const id = `${session}.${++this.granted}`;
     const accessToken = jwt({ ...this.claims, sid: session, jti: id });
-    this.tokens.set(accessToken, { session, until: this.serviceTime() + this.ttl * 1000 });
+    const { acr, provenAt } = this.live.get(session)!;
+    this.tokens.set(accessToken, { session, until: this.serviceTime() + this.ttl * 1000, acr, provenAt });
     return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, session: { id: session, expiresAt: ENDS }, user: { id: "u", name: "Ana", email, twoFactorEnabled: this.secured.has(email) } };
   }
 
   /** A session in place of the one before. */
-  private begin(retry: string, email: string) {
+  private begin(retry: string, email: string, acr = FIRST) {
     if (this.jar) this.live.delete(this.jar.session);
     const session = `s${++this.granted}`;
-    this.live.set(session, { email, generation: 1, parentUntil: 0, retry });
+    this.live.set(session, { email, generation: 1, parentUntil: 0, retry, acr, provenAt: this.serviceTime() });
     if (!this.lost) this.jar = { session, generation: 1 };
     return { ...this.grant(session), refreshRetry: retry };
   }
 
   /** A session that goes on as another one. */
-  private again() {
+  private again(acr?: string) {
     const row = this.live.get(this.jar!.session);
-    return this.begin(row?.retry ?? "window", row?.email ?? "ana@example.com");
+    return this.begin(row?.retry ?? "window", row?.email ?? "ana@example.com", acr ?? row?.acr);
+  }
+
+  /** A session that goes on as another one, by a proof that was given without the client. */
+  steppedUpElsewhere(): void {
+    this.again(SECOND);
+  }
+
+  /** Whether what was proved is what is demanded. */
+  private meets(proven: { acr: string; provenAt: number }, acrs: string[] | undefined, maxAge = Infinity): boolean {
+    return (!acrs || acrs.some((acr) => acr === proven.acr || acr === FIRST)) && this.serviceTime() - proven.provenAt <= maxAge * 1_000;
   }
 
   /** The service's clock knows nothing of the device's. */
@@ -204,7 +232,8 @@ export class World {
   }
 
   async answer(request: Request, tab: Tab): Promise<Response> {
-    const { pathname, origin } = new URL(request.url);
+    const { pathname: whole, origin } = new URL(request.url);
+    const pathname = whole.replace(this.folder, "");
     if (!tab.online) throw new TypeError("Failed to fetch");
     await new Promise((resolve) => setTimeout(resolve, 20));
     if (origin !== BASE) {
@@ -212,7 +241,10 @@ export class World {
       const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
       const body = await request.text();
       const good = !this.refusesEverything && token && token.until > this.serviceTime() && this.live.has(token.session);
-      return json(good ? 200 : 401, { body });
+      if (!good || !this.demand || this.meets(token, this.demand.acr?.split(" "), this.demand.maxAge)) return json(good ? 200 : 401, { body });
+      const { acr, maxAge } = this.demand;
+      const says = ['Bearer error="insufficient_user_authentication"', ...(acr ? [`acr_values="${acr}"`] : []), ...(maxAge === undefined ? [] : [`max_age=${maxAge}`])];
+      return json(this.demandStatus, { refused: body }, { "www-authenticate": this.demandHeader ?? says.join(", ") });
     }
     const early = this.before(pathname);
     if (early) return early;
@@ -241,19 +273,34 @@ export class World {
         return json(200, { twoFactorRedirect: true, twoFactorMethods: ["totp"] });
       }
       case "/api/auth/two-factor/verify-totp":
+      case "/api/auth/two-factor/verify-otp":
       case "/api/auth/two-factor/verify-backup-code": {
         const said = (await request.json()) as { code?: string };
         this.said.push(said);
         if (said.code === undefined) return json(400, { code: "VALIDATION_ERROR", message: "", errors: { code: ["required"] } });
-        const [codes, refusal] = path.endsWith("totp") ? [this.codes, "INVALID_CODE"] : [this.recoveryCodes, "INVALID_BACKUP_CODE"];
+        const [codes, refusal] = path.endsWith("backup-code") ? [this.recoveryCodes, "INVALID_BACKUP_CODE"] : [path.endsWith("totp") ? this.codes : this.mailed, "INVALID_CODE"];
         const inSession = this.jar && this.live.has(this.jar.session);
         if (!inSession && !this.pending) return json(401, { code: "INVALID_TWO_FACTOR_COOKIE", message: "" });
         if (!inSession && ++this.pending!.tries > 5) return json(400, { code: "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE", message: "" });
         if (!codes.delete(said.code)) return json(401, { code: refusal, message: "" });
-        if (inSession) return json(200, this.again());
+        if (inSession) return json(200, this.again(SECOND));
         const { retry, email } = this.pending!;
         this.pending = null;
-        return json(200, this.begin(retry, email));
+        return json(200, this.begin(retry, email, SECOND));
+      }
+      case "/api/auth/step-up/password": {
+        const { password } = (await request.json()) as { password: string };
+        if (!this.jar || !this.live.has(this.jar.session)) return json(401, { code: "UNAUTHORIZED", message: "" });
+        return password === "right" ? json(200, this.again()) : json(400, { code: "INVALID_PASSWORD", message: "Invalid password" });
+      }
+      case "/api/auth/step-up": {
+        const demand = (await request.json()) as { acrValues?: string; maxAge?: number };
+        this.stepUps.push(demand);
+        const row = this.jar && this.live.get(this.jar.session);
+        if (!row) return json(401, { code: "UNAUTHORIZED", message: "" });
+        if (!this.meets(row, demand.acrValues?.split(" "), demand.maxAge)) return json(403, { code: "INSUFFICIENT_USER_AUTHENTICATION", message: "Another proof is needed", ...this.ways });
+        const { accessToken, expiresIn } = this.grant(this.jar!.session);
+        return json(200, { status: true, acr: row.acr, amr: row.acr === SECOND ? ["pwd", "otp"] : ["pwd"], authTime: Math.floor(row.provenAt / 1_000), ...(this.tellsToken && { accessToken, tokenType: "Bearer", expiresIn }) });
       }
       case "/api/auth/session": {
         const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
