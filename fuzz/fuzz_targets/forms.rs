@@ -43,7 +43,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 46] = [
+const FORMS: [PageForm; 50] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -214,6 +214,18 @@ const FORMS: [PageForm; 46] = [
         "/auth/account/security?done=two_step_on",
     ),
     form(
+        "/auth/step-up",
+        User,
+        "current=a+good+long+password&acr_values=urn:countersign:acr:1fa&max_age=60&redirect_to=/welcome",
+        "/auth/step-up?acr_values=",
+    ),
+    form(
+        "/auth/step-up/send",
+        Enrolled,
+        "max_age=60&redirect_to=/welcome",
+        "/auth/step-up?max_age=60",
+    ),
+    form(
         "/auth/account/security/codes",
         Enrolled,
         "current=a+good+long+password",
@@ -230,6 +242,18 @@ const FORMS: [PageForm; 46] = [
         Enrolled,
         "current=a+good+long+password",
         "/auth/account/security?done=two_step_off",
+    ),
+    form(
+        "/auth/account/security/passkeys/rename",
+        User,
+        "id=$PASSKEY&name=Fuzz",
+        "/auth/account/security?done=passkey_renamed",
+    ),
+    form(
+        "/auth/account/security/passkeys/delete",
+        User,
+        "id=$PASSKEY",
+        "/auth/account/security?done=passkey_deleted",
     ),
     form(
         "/auth/admin/users/$USER/role",

@@ -50,7 +50,7 @@ const fn changing(path: &'static str, by: By, good: &'static str) -> Endpoint {
 }
 
 /// Every path of the API that takes a body; an architecture test compares the list with the routes.
-const ENDPOINTS: [Endpoint; 56] = [
+const ENDPOINTS: [Endpoint; 62] = [
     endpoint(
         "sign-up/email",
         Anyone,
@@ -131,6 +131,16 @@ const ENDPOINTS: [Endpoint; 56] = [
         r#"{"password":"a good long password"}"#,
     ),
     endpoint(
+        "step-up",
+        User,
+        r#"{"acrValues":"urn:countersign:acr:1fa urn:other","maxAge":86400}"#,
+    ),
+    changing(
+        "step-up/password",
+        User,
+        r#"{"password":"a good long password"}"#,
+    ),
+    endpoint(
         "two-factor/enable",
         User,
         r#"{"password":"a good long password","method":"totp","issuer":"Fuzz"}"#,
@@ -167,6 +177,23 @@ const ENDPOINTS: [Endpoint; 56] = [
         Pending,
         r#"{"code":"$CODE_STEP","trustDevice":true,"deviceToken":"x"}"#,
     ),
+    // The browser makes it without its user, so the session stays.
+    endpoint(
+        "passkey/verify-registration",
+        User,
+        r#"{$MADE_PASSKEY,"name":"Fuzz","createSession":true,"trustDevice":true,"deviceToken":"x"}"#,
+    ),
+    endpoint(
+        "passkey/verify-authentication",
+        Anyone,
+        r#"{$USE_PASSKEY,"tokenDelivery":"body","rememberMe":false,"trustDevice":true,"deviceToken":"x","trustedDeviceToken":"x"}"#,
+    ),
+    endpoint(
+        "passkey/update-passkey",
+        User,
+        r#"{"id":"$PASSKEY","name":"Fuzz"}"#,
+    ),
+    changing("passkey/delete-passkey", User, r#"{"id":"$PASSKEY"}"#),
     endpoint(
         "sign-in/magic-link",
         Anyone,
@@ -254,7 +281,11 @@ const ENDPOINTS: [Endpoint; 56] = [
         Admin,
         r#"{"userId":"$USER","newPassword":"another good password"}"#,
     ),
-    changing("admin/reset-factors", Admin, r#"{"userId":"$USER"}"#),
+    changing(
+        "admin/reset-factors",
+        Admin,
+        r#"{"userId":"$USER","totp":true,"passkeys":true}"#,
+    ),
     endpoint(
         "admin/list-user-sessions",
         Admin,

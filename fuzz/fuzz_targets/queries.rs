@@ -29,7 +29,7 @@ const fn reader(path: &'static str, as_admin: bool, good: &'static str, status: 
 }
 
 /// Every path that is read with `GET`; an architecture test compares the list with the routes.
-const READERS: [Reader; 32] = [
+const READERS: [Reader; 37] = [
     reader(
         "/api/auth/admin/list-users",
         true,
@@ -58,6 +58,20 @@ const READERS: [Reader; 32] = [
     reader("/api/auth/session", false, "", 200),
     reader("/api/auth/token", false, "", 200),
     reader("/api/auth/list-accounts", false, "", 200),
+    reader(
+        "/api/auth/passkey/generate-register-options",
+        false,
+        "name=Fuzz&authenticatorAttachment=platform&context=x&conditional=true&delivery=body",
+        200,
+    ),
+    reader(
+        "/api/auth/passkey/generate-authenticate-options",
+        false,
+        "delivery=body",
+        200,
+    ),
+    reader("/api/auth/passkey/list-user-passkeys", false, "", 200),
+    reader("/api/auth/passkey/signals", false, "", 200),
     reader("/api/auth/error", false, "error=INVALID_TOKEN", 200),
     reader(
         "/api/auth/verify-email",
@@ -112,6 +126,12 @@ const READERS: [Reader; 32] = [
         "/auth/account/security",
         false,
         "done=two_step_off&with=recovery",
+        200,
+    ),
+    reader(
+        "/auth/step-up",
+        false,
+        "acr_values=urn:countersign:acr:2fa&max_age=60&with=password&redirect_to=/welcome",
         200,
     ),
     reader(

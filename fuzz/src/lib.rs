@@ -5,6 +5,7 @@
 //! the service must accept them: a change of a format or of a path fails the target at once, instead
 //! of leaving it at the first check of the code. The twins are also the first inputs of a run.
 
+pub mod passkeys;
 pub mod placeholders;
 pub mod refresh_token;
 pub mod service;

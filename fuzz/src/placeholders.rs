@@ -4,12 +4,12 @@
 use countersign::crypto::sha256;
 
 use crate::service::{PASSWORD, Service, get, post_json};
-use crate::two_step;
+use crate::{passkeys, two_step};
 
 type Value = fn(&Service) -> String;
 
 /// The words. Some of them make a request of their own, and only where they stand in the input.
-const WORDS: [(&str, Value); 27] = [
+const WORDS: [(&str, Value); 30] = [
     ("$USER", |service| service.user().id),
     ("$SESSION", |service| service.user().session),
     ("$EMAIL", |service| service.user().email),
@@ -67,6 +67,9 @@ const WORDS: [(&str, Value); 27] = [
             .unwrap_or_else(|| "none".into())
     }),
     ("$CODE_STEP", two_step::mailed_code),
+    ("$MADE_PASSKEY", passkeys::registration),
+    ("$USE_PASSKEY", passkeys::assertion),
+    ("$PASSKEY", passkeys::row),
 ];
 
 /// Returns the text with the words replaced.

@@ -617,7 +617,7 @@ test("an operator's name, logo and colours; too many attempts, with the time to 
     await page.goto(`${themed.auth}/auth/sign-in`);
     await page.getByRole("heading", { name: "Connexion" }).waitFor();
     assert.match(await page.title(), /Notes & more$/);
-    assert.equal(await page.getByRole("button", { name: "Sign in" }).evaluate((b) => getComputedStyle(b).backgroundColor), "rgb(176, 0, 109)");
+    assert.equal(await page.getByRole("button", { name: "Sign in", exact: true }).evaluate((b) => getComputedStyle(b).backgroundColor), "rgb(176, 0, 109)");
     assert.equal(await page.locator(".brand img").evaluate((i) => i.naturalWidth > 0), true);
     await look(page, "sign-in-themed");
     for (let i = 0; i < 7 && !(await page.locator("[data-wait]").count()); i++) {
@@ -628,7 +628,7 @@ test("an operator's name, logo and colours; too many attempts, with the time to 
       await answered;
     }
     await page.getByText("Too many attempts. Please wait before you try again.").waitFor();
-    assert.equal(await page.getByRole("button", { name: "Sign in" }).isDisabled(), true);
+    assert.equal(await page.getByRole("button", { name: "Sign in", exact: true }).isDisabled(), true);
     const left = async () => Number(/\d+/.exec(await page.locator("[data-wait]").innerText())[0]);
     const first = await left();
     assert.ok(first > 0);

@@ -1,5 +1,6 @@
 """The npm package is the judge: its client against its own server and against ours, every scenario of `better_auth/scenarios.mjs`,
-`better_auth/two_factor.mjs` and `better_auth/mail_sign_in.mjs` on both, and what differs stands in `better_auth/allowed.mjs` with its reason.
+`better_auth/two_factor.mjs`, `better_auth/mail_sign_in.mjs` and `better_auth/passkeys.mjs` on both, and what differs stands in
+`better_auth/allowed.mjs` with its reason.
 BETTER_AUTH_SETS=two_factor,bare plays those sets alone."""
 
 import json
@@ -19,6 +20,7 @@ SETS = [
     ("mail_sign_in", ["mail"], [POSTING, "two_factor.email=true"]),
     ("mail_closed", ["mail_closed"], [POSTING, "sign_up.enabled=false"]),
     ("mail_cached", ["mail_cached"], [POSTING, "two_factor.email=true", "sessions.cookie_cache=5m"]),
+    ("passkeys", ["passkeys"], [POSTING]),
     ("verifying", ["verify"], [POSTING, "sign_up.require_email_verification=true"]),
     ("bare", ["bare"], ["mail.transport=off"]),
     ("closed", ["closed"], [POSTING, "sign_up.enabled=false"]),

@@ -17,7 +17,7 @@ const OWN: [(&str, &str); 2] = [
 ];
 
 /// A good value where the default is empty, or holds less than it could.
-const GOOD: [(&str, &str); 23] = [
+const GOOD: [(&str, &str); 25] = [
     ("server.public_url", "http://localhost:4000/id"),
     ("server.trusted_origins", "https://app.example.com"),
     ("server.trusted_proxies", "10.0.0.0/8"),
@@ -27,6 +27,8 @@ const GOOD: [(&str, &str); 23] = [
     ("tokens.client_id", "web"),
     ("sessions.cookie_domain", "example.com"),
     ("two_factor.issuer", "Example Notes"),
+    ("passkeys.rp_id", "example.com"),
+    ("passkeys.origins", "https://app.example.com"),
     ("passwords.breached_file", "breached.txt"),
     ("sign_up.allowed_domains", "example.com"),
     ("sign_up.blocked_domains", "*.example.com"),
@@ -190,7 +192,7 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
 /// they mean nothing where it goes: file names, names for people in mails and pages (both are
 /// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
 /// them.
-const TAKES: [(&str, &str); 27] = [
+const TAKES: [(&str, &str); 29] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
     ("database.url", ";,\"'u"),
@@ -202,6 +204,8 @@ const TAKES: [(&str, &str); 27] = [
     ("sessions.cookie_domain", "e"),
     ("two_factor.issuer", ";,\"'ue"),
     ("two_factor.page", ";,\"'u"),
+    ("passkeys.rp_id", "e"),
+    ("passkeys.origins", "eu"),
     ("passwords.breached_file", ";,\"'ue"),
     ("sign_up.allowed_domains", "e"),
     ("sign_up.blocked_domains", "e"),

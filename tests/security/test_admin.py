@@ -233,7 +233,7 @@ def test_adm_12_destruction_wants_a_fresh_sign_in(own):
         assert admin.post(f"/admin/{path}", form(path, target)).json()["code"] == "SESSION_NOT_FRESH", path
     fresh = place.sign_in(admin.email)
     assert fresh.post("/admin/remove-user", {"userId": target.id}).status_code == 200
-    lax = own("sessions.admin_fresh_for=0s")
+    lax = own("policies.admin.fresh_for=30d")
     admin, target = lax.admin(), lax.sign_up()
     lax.kill()
     lax.serve(clock=2 * 86_400)

@@ -338,7 +338,7 @@ def test_mfa_16_a_token_says_how_its_user_signed_in(service):
     plain = service.sign_up()
     strength = lambda token: tuple(decode(token)[1].get(name) for name in ("acr", "amr"))
     one, two = "urn:countersign:acr:1fa", "urn:countersign:acr:2fa"
-    assert strength(plain.access) == (None, None), "a password alone, as in earlier releases"
+    assert strength(plain.access) == (one, ["pwd"])
     user, phone = enrolled(service)
     done = second(service, begun(user), phone.code(), trustDevice=True).json()
     assert strength(user.access) == strength(done["accessToken"]) == (two, ["pwd", "otp"])
@@ -419,3 +419,54 @@ def test_mfa_20_cookies_and_origins(secure):
         assert all(part in line for part in ("HttpOnly", "Secure", "SameSite=", "Path=")) and "SameSite=None" not in line and "Domain=" not in line, line
     assert len(base64.urlsafe_b64decode(secret.split(".")[0] + "===")) >= 32 or len(secret) >= 43, "256 random bits"
     assert any(line.startswith(name) and "Max-Age=0" in line for line in done.headers.get_list("set-cookie")), "a sign-in that is done leaves no cookie of it"
+
+
+TWO = "urn:countersign:acr:2fa"
+
+
+def lacks(answer) -> list[str]:
+    """What would lead further, of a refusal with the header of RFC 9470."""
+    assert code_of(answer) == (403, "INSUFFICIENT_USER_AUTHENTICATION"), answer.text
+    assert 'error="insufficient_user_authentication"' in answer.headers["www-authenticate"]
+    return answer.json()["methods"]
+
+
+def test_mfa_23_a_demand_is_met_by_a_proof_in_a_new_session(own):
+    place = own()
+    user, phone = enrolled(place)
+    trusted = second(place, begun(user), phone.code(), trustDevice=True).json()["trustedDeviceToken"]
+    there = place.sign_in(user.email, trustedDeviceToken=trusted)
+    assert lacks(there.post("/step-up", {"acrValues": TWO})) == ["totp", "backup_code"], "a remembered device is no proof"
+    there.answer = there.post("/step-up/password", {"password": PASSWORD}).json()
+    copy = dict(there.bearer)
+    assert lacks(there.post("/step-up", {"acrValues": TWO})) == ["totp", "backup_code"], "nor is the password twice"
+    # Words that are no values are no way round it.
+    for body in ({"acrValues": "urn:other"}, {"acrValues": [TWO]}, {"maxAge": -1}, {"maxAge": 1e99}):
+        assert there.post("/step-up", body).status_code == 400, body
+    there.answer = there.post("/two-factor/verify-backup-code", {"code": phone.recovery[0]}).json()
+    told = there.post("/step-up", {"acrValues": f"urn:other {TWO}", "maxAge": 300})
+    assert told.status_code == 200 and decode(told.json()["accessToken"])[1]["acr"] == TWO
+    assert place.post("/step-up", {}, headers=copy).status_code == 401, "a copy of the session before is not lifted"
+    place.kill()
+    place.serve(clock=900)
+    assert lacks(there.post("/step-up", {"maxAge": 300})) == ["totp", "backup_code"]
+    # Another user's proof changes nothing here.
+    assert place.sign_up().post("/step-up", {"maxAge": 300}).status_code == 200
+    assert lacks(there.post("/step-up", {"maxAge": 300}))
+
+
+def test_mfa_24_a_stolen_session_changes_no_way_in(own):
+    place = own()
+    user, phone = enrolled(place)
+    changes = (("change-password", {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}), ("change-email", {"newEmail": "thief@example.com"}),
+               ("two-factor/disable", {"password": PASSWORD}), ("delete-user", {}), ("delete-user", {"password": PASSWORD}))
+    place.kill()
+    place.serve(clock=900)
+    for path, body in changes:
+        answer = user.post(f"/{path}", body)
+        assert code_of(answer) == STALE and 'max_age="600"' in answer.headers["www-authenticate"], path
+    user.answer = user.post("/step-up/password", {"password": PASSWORD}).json()
+    for path, body in changes:
+        assert code_of(user.post(f"/{path}", body)) == STALE, "the password is known to the thief"
+    user.answer = user.post("/two-factor/verify-backup-code", {"code": phone.recovery[0]}).json()
+    assert user.post("/change-password", changes[0][1]).status_code == 200

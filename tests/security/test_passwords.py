@@ -142,4 +142,4 @@ def test_pwd_17_fields_that_managers_know(service):
     assert fields("/auth/sign-in") == ["current-password"] and fields("/auth/sign-up") == ["new-password", "new-password"]
     for path in ("/auth/sign-in", "/auth/sign-up"):
         page = httpx.get(service.base + path).text
-        assert 'autocomplete="username"' in page and "onpaste" not in page and 'autocomplete="off"' not in page
+        assert re.search('autocomplete="username( webauthn)?"', page) and "onpaste" not in page and 'autocomplete="off"' not in page

@@ -115,7 +115,7 @@ def test_tok_10_sub_says_nothing_and_stays(service):
 
 def test_tok_11_no_more_than_needed(service):
     claims = decode(service.sign_up().access)[1]
-    assert claims.keys() == {"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "sid", "auth_time", "email", "email_verified", "name", "role", "roles", "permissions"}
+    assert claims.keys() == {"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "sid", "auth_time", "acr", "amr", "email", "email_verified", "name", "role", "roles", "permissions"}
 
 
 def test_tok_12_roles_follow_at_the_next_refresh(service):

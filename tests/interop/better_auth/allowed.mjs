@@ -4,12 +4,12 @@ const added = (t) => t === undefined;
 const isText = (value) => typeof value === "string" && value.length > 0;
 
 // The calls that sign in or change what the session cookie goes with, and thereby set it.
-const signsIn = /^POST \/(sign-in\/email|sign-up\/email|sign-in\/email-otp)$|^POST \/(change-password|update-user|email-otp\/change-email)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/(verify-email|magic-link\/verify)$|^POST \/two-factor\/(verify-totp|verify-otp|verify-backup-code|disable)$/;
+const signsIn = /^POST \/(sign-in\/email|sign-up\/email|sign-in\/email-otp|passkey\/verify-authentication)$|^POST \/(change-password|update-user|email-otp\/change-email)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/(verify-email|magic-link\/verify)$|^POST \/two-factor\/(verify-totp|verify-otp|verify-backup-code|disable)$/;
 // The calls that answer with an access token, in a header or in the body.
 const mints = /^GET \/(get-session|token)$/;
 const token = String.raw`(headers\.set-auth-jwt|body\.token)`;
 const inToken = (path) => new RegExp(`^${token}\\.${path}$`);
-const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|sign-in\/email-otp|email-otp\/verify-email|magic-link\/verify|list-sessions|change-password|two-factor\/verify-[a-z-]+|admin\/[a-z-]+)$/;
+const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|sign-in\/email-otp|email-otp\/verify-email|magic-link\/verify|passkey\/verify-authentication|list-sessions|change-password|two-factor\/verify-[a-z-]+|admin\/[a-z-]+)$/;
 const exactly = (text) => new RegExp(`^${text.replaceAll(/[/:.?*+()]/g, "\\$&")}$`);
 
 // Reasons that several rules share.
@@ -19,6 +19,12 @@ const ONE_MAILBOX = "The mailbox was the first factor, so it cannot be the secon
 const FIVE_CODES = "A pending sign-in ends after five wrong codes, and the user begins with the password again.";
 const APART = "Five tries belong to the browser that asked for the code and three to all others, so wrong codes from elsewhere do not use up the user's own.";
 const STAYS = "The answer stays the same until there is a new code.";
+const FRAMED = "A page that is shown inside one of another site makes and uses no passkeys.";
+const ONE_OWNER = "A passkey has one owner and one row.";
+const OTHER_KEY = "Only keys that a signature can be verified with are taken.";
+const ADMINS = "An admin who acts as a user neither adds, renames nor removes that user's passkeys.";
+const WHOSE = "The handle says whose passkey it is, and a stranger's answer has to name the owner.";
+const NOT_SPENT = "A state is used up by the answer that is right: a wrong one does no harm.";
 const RECOVERY = "Without an authenticator app there are no recovery codes, and so none is right.";
 const ASKS = "A sign-in by mail is one factor, so ours asks for the second one.";
 
@@ -93,6 +99,9 @@ const reasons = [
 ];
 // Calls whose 401 carries a challenge.
 const challenged = [
+  ...["generate-register-options", "list-user-passkeys"].map((path) => [`GET /passkey/${path}`, "UNAUTHORIZED"]),
+  ...["verify-registration", "update-passkey", "delete-passkey"].map((path) => [`POST /passkey/${path}`, "UNAUTHORIZED"]),
+  ["POST /passkey/verify-authentication", "PASSKEY_NOT_FOUND"], ["POST /passkey/verify-authentication", "AUTHENTICATION_FAILED"],
   ["GET /admin/list-users", "UNAUTHORIZED"], ["GET /list-accounts", "UNAUTHORIZED"], ["GET /list-sessions", "UNAUTHORIZED"], ["GET /token", "UNAUTHORIZED"],
   ["GET /verify-email", "INVALID_TOKEN"], ["POST /change-email", "UNAUTHORIZED"], ["POST /change-password", "UNAUTHORIZED"], ["POST /delete-user", "UNAUTHORIZED"],
   ["POST /revoke-session", "UNAUTHORIZED"], ["POST /sign-in/email", "INVALID_EMAIL_OR_PASSWORD"],
@@ -118,6 +127,17 @@ const refused = [
   ["a second factor by mail and a sign-in by code", "POST /sign-in/email-otp", 403, "INSUFFICIENT_USER_AUTHENTICATION", ONE_MAILBOX],
   ["a second factor by mail and a sign-in by link", "GET /magic-link/verify", 403, "INSUFFICIENT_USER_AUTHENTICATION", ONE_MAILBOX],
   ["a new code of the second step after too many wrong ones", "POST /two-factor/send-otp", 401, "INVALID_TWO_FACTOR_COOKIE", FIVE_CODES],
+  ["a passkey that is registered already", "POST /passkey/verify-registration", 400, "PREVIOUSLY_REGISTERED", ONE_OWNER],
+  ["a passkey that another user has", "POST /passkey/verify-registration", 400, "PREVIOUSLY_REGISTERED", ONE_OWNER],
+  ["a passkey of a page in a frame", "POST /passkey/verify-registration", 400, "FAILED_TO_VERIFY_REGISTRATION", FRAMED],
+  ["a passkey of an unknown algorithm", "POST /passkey/verify-registration", 400, "FAILED_TO_VERIFY_REGISTRATION", OTHER_KEY],
+  ["a sign-in with a passkey in the browser of another user", "POST /passkey/verify-authentication", 403, "SAME_USER_REQUIRED", "A passkey in a session proves it is the same user; another user signs out first."],
+  ["a second factor, a password and another's passkey", "POST /passkey/verify-authentication", 403, "SAME_USER_REQUIRED", "A pending sign-in is finished by its own user alone."],
+  ["a sign-in with a passkey of a page in a frame", "POST /passkey/verify-authentication", 401, "AUTHENTICATION_FAILED", FRAMED],
+  ["a sign-in with a passkey that may be backed up since", "POST /passkey/verify-authentication", 401, "AUTHENTICATION_FAILED", "Whether a passkey may be backed up never changes (WebAuthn section 6.1.3)."],
+  ["a sign-in with a passkey of another user's handle", "POST /passkey/verify-authentication", 401, "AUTHENTICATION_FAILED", WHOSE],
+  ["a sign-in with a passkey and no handle", "POST /passkey/verify-authentication", 401, "AUTHENTICATION_FAILED", WHOSE],
+  ["a sign-in with a passkey and a handle that is null", "POST /passkey/verify-authentication", 401, "AUTHENTICATION_FAILED", WHOSE],
 ];
 // Calls that Better Auth refuses and ours answers with 200: the scenario, the call, their status and code, and the reason.
 const accepted = [
@@ -126,6 +146,7 @@ const accepted = [
   ["two codes for two browsers", "POST /sign-in/email-otp", 400, "INVALID_OTP", "A request from another browser does not end the code of this one."],
   ["a code with a space", "POST /sign-in/email-otp", 400, "INVALID_OTP", "Spaces in a code that a user types do not matter."],
   ["a sign-in by code in a form", "POST /sign-in/email-otp", 415, "UNSUPPORTED_MEDIA_TYPE", "Every call takes a form as well, from a trusted origin."],
+  ["a passkey with a state that was refused before", "POST /passkey/verify-registration", 400, "CHALLENGE_NOT_FOUND", NOT_SPENT],
   ["a new email address of an unverified user", "POST /email-otp/request-email-change", 400, undefined, "Only a verified mailbox has to agree to the change: Better Auth has one option for all users."],
 ];
 // Calls that both refuse for another reason: the scenario, the call, both statuses and codes, and the reason.
@@ -144,6 +165,14 @@ const differently = [
   ["a link with callbacks to another site", "GET /magic-link/verify", 403, "INVALID_CALLBACK_URL", 403, "INVALID_ERROR_CALLBACK_URL", "The code names the parameter that is wrong."],
   ["an unknown token of a link", "GET /magic-link/verify", 400, "VALIDATION_ERROR", 302, undefined, "A link without a token is a link that is not good."],
   ["a code of the second step of an unverified user", "POST /two-factor/verify-otp", 400, "OTP_HAS_EXPIRED", 403, "EMAIL_NOT_VERIFIED", "The unverified mailbox is the reason why no code is good."],
+  ["a passkey with the state of another user", "POST /passkey/verify-registration", 401, "YOU_ARE_NOT_ALLOWED_TO_REGISTER_THIS_PASSKEY", 403, "SAME_USER_REQUIRED", "A state is of one user, in both ceremonies."],
+  ["a passkey of another user renamed and deleted", "POST /passkey/update-passkey", 401, "YOU_ARE_NOT_ALLOWED_TO_REGISTER_THIS_PASSKEY", 404, "PASSKEY_NOT_FOUND", "Which ids there are is told to their owners alone."],
+  ["a passkey of another user renamed and deleted", "POST /passkey/delete-passkey", 401, undefined, 404, "PASSKEY_NOT_FOUND", "Which ids there are is told to their owners alone."],
+  ["a passkey of a user who was deleted", "POST /passkey/verify-authentication", 500, undefined, 401, "PASSKEY_NOT_FOUND", "The passkeys of a user go with the user."],
+  ["a passkey renamed with fields that are none", "POST /passkey/update-passkey", 400, "VALIDATION_ERROR", 404, "PASSKEY_NOT_FOUND", "An id that is no id is an unknown one."],
+  ["a passkey deleted that is unknown, or has no id", "POST /passkey/delete-passkey", 400, "VALIDATION_ERROR", 404, "PASSKEY_NOT_FOUND", "An id that is no id is an unknown one."],
+  ["sign-ins that make no sense", "POST /passkey/verify-authentication", 401, "PASSKEY_NOT_FOUND", 401, "AUTHENTICATION_FAILED", "An answer of another form does not come from a passkey."],
+  ["registrations that make no sense", "POST /passkey/verify-registration", 500, "FAILED_TO_VERIFY_REGISTRATION", 400, "VALIDATION_ERROR", "What is no object is no answer of a browser."],
   ["calls of an app where the factor is mail", "POST /two-factor/verify-backup-code", 400, "BACKUP_CODES_NOT_ENABLED", 401, "INVALID_BACKUP_CODE", RECOVERY],
 ];
 // What an answer that signs in and one that refuses differ in.
@@ -168,7 +197,7 @@ export const allowed = [
   { scenario: /^an origin that is not trusted$|^no origin that could be named, beside a cookie$|^an untrusted origin in each call/, call: /^POST \/(sign-out|sign-in\/(email-otp|magic-link)|email-otp\/[a-z-]+|forget-password\/email-otp)$/, status: 403, path: /^body\.message$/, only: (t, o, _, ours) => /^(INVALID_ORIGIN|MISSING_OR_NULL_ORIGIN)$/.test(ours.body.code) && o.startsWith(`${t}: `), why: "on loopback the message goes on with the setting to change" },
   { call: signsIn, path: /^body\.(accessToken|tokenType|expiresIn|session|refreshRetry)$/, only: added, why: "a sign-in brings an access token at once, and says which session it has begun and how its refreshes are retried" },
   { call: users, path: /^body\.(.+\.)?(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
-  { call: /^(GET|POST) \/(get-session|list-sessions|magic-link\/verify|admin\/(list-user-sessions|impersonate-user|stop-impersonating))$/, path: /^body\.(.+\.)?ipAddress$/, only: (t, o) => t === "" && isText(o), why: "the client's address is known without a proxy too" },
+  { call: /^(GET|POST) \/(get-session|list-sessions|magic-link\/verify|passkey\/verify-authentication|admin\/(list-user-sessions|impersonate-user|stop-impersonating))$/, path: /^body\.(.+\.)?ipAddress$/, only: (t, o) => t === "" && isText(o), why: "the client's address is known without a proxy too" },
   { call: /^GET \/list-sessions$|^POST \/admin\/list-user-sessions$/, path: /^body\.(sessions\.)?\d+\.(device|current)$/, only: (t, o) => t === undefined && (o === null || ["string", "boolean"].includes(typeof o)), why: "a list that people can read; a program's agent is no device" },
   { scenario: /^a session ended without a token$|^no permissions asked for$/, status: 404, path: /^(status|type|body)$/, only: (t, o, _, ours) => ours.status === 405, why: "a wrong method is 405 with Allow and a JSON body, not an empty 404" },
   { scenario: /^a session ended without a token$|^no permissions asked for$/, path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 404 && o === 405, why: "the same, as the client tells it" },
@@ -186,7 +215,7 @@ export const allowed = [
   { call: mints, path: inToken(String.raw`claims\.(sid|jti)`), only: (t, o) => t === undefined && o === "<id>", why: "the session, and the token's own name" },
   { call: mints, path: inToken(String.raw`claims\.client_id`), only: (t, o) => t === undefined && o === "<base>", why: "RFC 9068: the client that the token was issued to" },
   { call: mints, path: inToken(String.raw`claims\.auth_time`), only: (t, o) => t === undefined && o === "<time>", why: "OpenID Connect: when the user signed in" },
-  { call: mints, path: inToken(String.raw`claims\.acr`), only: (t, o) => t === undefined && /^urn:countersign:acr:[12]fa$/.test(o), why: "RFC 9068: how strongly the user signed in" },
+  { call: mints, path: inToken(String.raw`claims\.acr`), only: (t, o) => t === undefined && /^urn:countersign:acr:([12]fa|phr)$/.test(o), why: "RFC 9068: how strongly the user signed in" },
   { call: mints, path: inToken(String.raw`claims\.amr`), only: (t, o) => t === undefined && Array.isArray(o) && o.every(isText), why: "RFC 8176: the methods by which the user signed in" },
   { call: mints, path: inToken(String.raw`claims\.(roles|permissions)`), only: (t, o) => t === undefined && Array.isArray(o), why: "what a backend decides by" },
   { scenario: /^a user acted as$/, call: mints, path: inToken(String.raw`claims\.act`), only: (t, o) => t === undefined && o.sub === "<id>", why: "RFC 8693: who acts as the user" },
@@ -244,6 +273,37 @@ export const allowed = [
   { scenario: /^a second factor by mail and a link that is opened$/, call: /^GET \/magic-link\/verify$/, path: /^(status|type|body|cookies\.\d|headers\.(location|set-auth-token|cross-origin-opener-policy))$/, only: (t, o, _, ours) => ours.status === 403 && ours.type.startsWith("text/html") && ours.body.includes("<code>INSUFFICIENT_USER_AUTHENTICATION</code>"), why: ONE_MAILBOX },
   { scenario: /^(an authenticator app and a (sign-in by (code|link)|link that is opened)|a second factor by mail and a link that is opened)$/, path: /^client\.\d\.nothing$/, only: (t, o) => t === false && o === true, why: `As the client tells it: ${ASKS}` },
   { scenario: /^an authenticator app and a sign-in by (code|link)$/, call: /^POST \/two-factor\/verify-totp$/, path: /^(cookies\.\d|headers\.set-auth-token)$/, only: (t, o) => (t === undefined || t === null) && (o === "<signed>" || /session_token=…|two_factor=;/.test(o)), why: `The session begins with the second step: ${ASKS}` },
+
+  // passkeys
+  { call: /^GET \/passkey\/generate-register-options$/, status: 200, path: /^body\.(authenticatorSelection\.(residentKey|requireResidentKey)|hints)$/, only: (t, o) => (t === "preferred" && o === "required") || (t === false && o === true) || (Array.isArray(t) && t.length === 0 && o === undefined), why: "A passkey can be found without a name; and an empty list of hints says nothing." },
+  { call: /^GET \/passkey\/generate-register-options$/, status: 200, path: /^body\.user\.displayName$/, only: (t, o) => t.includes("@") && ["ana", "bob", "root"].includes(o), why: "Authenticators show the user's name beside the email address." },
+  { call: /^(GET|POST) \/passkey\/(verify-registration|list-user-passkeys|update-passkey)$/, status: 200, path: /^body\.((\d+|passkey)\.)?name$/, only: (t, o) => t === undefined && o === null, why: "Theirs keeps everything in memory here and leaves out what a database has as null." },
+  { call: /^POST \/passkey\/verify-registration$/, status: 200, path: /^(cookies\.\d|headers\.set-auth-token)$/, only: (t, o) => (t === undefined || t === null) && (o === "<signed>" || /session_token=…; .*Max-Age=1209600|better-auth-passkey=; .*Max-Age=0/.test(o)), why: "The session in which the passkey was made has proved it: a new one replaces it. The state is used up." },
+  { call: /^POST \/passkey\/verify-authentication$/, status: 200, path: /^cookies\.\d$/, only: (t, o) => t === undefined && /better-auth-passkey=; .*Max-Age=0|two_factor=; .*Max-Age=0/.test(o), why: "The state and the pending sign-in are used up." },
+  { call: /^POST \/passkey\/verify-authentication$/, status: 200, path: /^body\.token$/, only: (t, o, _, ours) => t === undefined && o === "<token>" && ours.body.session.token === o, why: "Every sign-in answers with the session's token in this member." },
+  { call: /^POST \/passkey\/verify-registration$/, status: 500, path: /^status$/, only: (t, o, theirs, ours) => o === 400 && theirs.body.code === "FAILED_TO_VERIFY_REGISTRATION" && ["FAILED_TO_VERIFY_REGISTRATION", "VALIDATION_ERROR"].includes(ours.body.code), why: "A wrong answer of an authenticator is no fault of the server." },
+  { call: /^POST \/passkey\/verify-authentication$/, status: 400, path: /^status$/, only: (t, o, theirs, ours) => o === 401 && theirs.body.code === "AUTHENTICATION_FAILED" && ours.body.code === "AUTHENTICATION_FAILED", why: "Every passkey that does not sign in is a 401." },
+  { scenario: /^(a passkey|registrations)/, path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 500 && o === 400, why: "As the client tells it: a wrong answer of an authenticator is no fault of the server." },
+  { scenario: /^a sign-in with a passkey/, path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 400 && o === 401, why: "As the client tells it: every passkey that does not sign in is a 401." },
+  { call: /^(GET|POST) \/passkey\/(verify-[a-z]+|update-passkey|generate-register-options)$/, status: 400, path: /^body\.message$/, only: (t, o, theirs, ours) => theirs.body.code === "VALIDATION_ERROR" && ours.body.code === "VALIDATION_ERROR" && /^\[(body|query)[.\]]/.test(o) && t.startsWith(o.split(" ")[0]), why: "The validator's own words." },
+  { call: /^(GET|POST) \/passkey\/(verify-[a-z]+|update-passkey|delete-passkey|generate-register-options)$/, path: /^body\.errors$/, only: (t, o, _, ours) => t === undefined && ours.body.code === "VALIDATION_ERROR" && Object.values(o).flat().every(isText), why: "Validation names each field." },
+  { call: /^POST \/passkey\/delete-passkey$/, path: /^body\.message$/, only: (t, o, theirs, ours) => theirs.body.code === "VALIDATION_ERROR" && ours.body.code === "VALIDATION_ERROR", why: "The validator's own words." },
+  { scenario: /^a passkey while an admin acts as the user$/, call: /^(GET \/passkey\/generate-register-options|POST \/passkey\/(update|delete)-passkey)$/, status: 200, path: outcomes, only: (t, o, _, ours) => ours.status === 403 && ours.body.code === "YOU_ARE_NOT_ALLOWED_TO_RESET_USERS_FACTORS", why: ADMINS },
+  { scenario: /^a passkey while an admin acts as the user$/, path: clientOutcomes, only: (t, o) => typeof t === "boolean" || (t === null && o?.status === 403 && o.code === "YOU_ARE_NOT_ALLOWED_TO_RESET_USERS_FACTORS"), why: `As the client tells it: ${ADMINS}` },
+  { scenario: /^calls of passkeys from an untrusted origin$/, status: 403, path: /^body\.message$/, only: (t, o) => o.startsWith(`${t}: `), why: "On loopback the message says what is probably wrong." },
+  { scenario: /^a passkey with a name$/, call: /^GET \/passkey\/generate-register-options$/, path: /^body\.user\.name$/, only: (t, o) => t === "My phone" && o.includes("@"), why: "The name of a passkey is for the list; authenticators show the account." },
+  { scenario: /^a passkey with a context and a session$/, call: /^POST \/passkey\/verify-registration$/, path: /^(body\.(session|user)|cookies\.0)$/, only: (t, o) => o === undefined || (/session_token=/.test(t) && /better-auth-passkey=; .*Max-Age=0/.test(o)), why: "A session begins in place of the one before in any case, and the body is the row." },
+  { scenario: /^a passkey of (a page in a frame|an unknown algorithm)$|^a passkey that is registered already$/, call: /^GET \/passkey\/list-user-passkeys$/, path: /^body\.\d$/, only: (t, o) => t.userId === "<id>" && o === undefined, why: "What was refused is not in the list." },
+  { scenario: /^a sign-in with a passkey (and (no handle|a handle that is null)|of another user's handle|of a page in a frame)$/, call: /^GET \/get-session$/, path: /^(body|headers\.set-auth-jwt)$/, only: (t, o) => o === null, why: "What was refused opens no session." },
+  { scenario: /^a sign-in with a passkey in the browser of another user$/, call: /^GET \/get-session$/, path: /\.(email|name)$/, only: (t, o) => /^ana/.test(t) && /^bob/.test(o), why: "The session stays that of its user." },
+  { scenario: /^a sign-in with a passkey in a browser that is signed in$/, call: /^GET \/list-sessions$/, path: /^body\.1$/, only: (t, o) => t.userId === "<id>" && o === undefined, why: "A proof in a session begins a new one in its place." },
+  { scenario: /^a sign-in with a passkey and rememberMe$/, call: /^POST \/passkey\/verify-authentication$/, path: /^cookies\.\d$/, only: (t, o) => /session_token=…; HttpOnly; Path|dont_remember=…/.test(o), why: "rememberMe works here as at the sign-in with a password." },
+  { scenario: /^a sign-in with a passkey that was backed up since$/, call: /^GET \/passkey\/list-user-passkeys$/, path: /^body\.0\.backedUp$/, only: (t, o) => t === false && o === true, why: "The list says what the passkey said last." },
+  { scenario: /^a second factor and a passkey that does not$/, call: /^POST \/passkey\/verify-authentication$/, path: /^(body\.[a-zA-Z]+|cookies\.\d|headers\.set-auth-token)$/, only: (t, o, _, ours) => ours.body.twoFactorRedirect === true && ours.body.twoFactorMethods.join() === "otp", why: "A device that does not verify its user is one factor, and the app is a device too: a code in a mail is the second." },
+  { scenario: /^a second factor and a passkey that does not$|^a second factor, a password and another's passkey$/, call: /^GET \/get-session$/, path: /^(body|headers\.set-auth-jwt)$/, only: (t, o) => o === null, why: "No session yet: the second factor is not proven." },
+  { scenario: /^a second factor and a passkey that does not$|^a second factor, a password and another's passkey$/, path: /^client\.\d\.nothing$/, only: (t, o) => t === false && o === true, why: "As the client tells it: the second factor is not proven." },
+  { scenario: /^a second factor, a password and/, call: /^POST \/sign-in\/email$/, path: /^body\.twoFactorMethods\.1$/, only: (t, o) => t === undefined && o === "passkey", why: "A passkey is a second step." },
+  { scenario: /^a second factor, a password and/, call: /^GET \/passkey\/generate-authenticate-options$/, path: /^body\.allowCredentials$/, only: (t, o) => t === undefined && o.length === 1, why: "The options of a second step name the passkeys of the user who gave the password." },
 
   // codes in mails as the second factor
   { call: /^POST \/two-factor\/enable$/, status: 200, path: /^(cookies\.\d|headers\.set-auth-token)$/, only: (t, o, theirs, ours) => ours.body.method === "otp" && t !== undefined && (o === undefined || o === null || /session_data=;/.test(o)), why: `No new session yet: ${FIRST_CODE}` },

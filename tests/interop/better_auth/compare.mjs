@@ -4,16 +4,20 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { passkeyClient } from "@better-auth/passkey/client";
 import { createAuthClient } from "better-auth/client";
 import { adminClient, emailOTPClient, jwtClient, magicLinkClient, twoFactorClient } from "better-auth/client/plugins";
 import { allowed, ownCookies, ownHeaders, sharedHeaders } from "./allowed.mjs";
 import { mailCached, mailClosed, mailSignIn } from "./mail_sign_in.mjs";
+import { passkeys } from "./passkeys.mjs";
 import { Recorder, differences, normal } from "./recorder.mjs";
 import { bare, cached, closed, mail, refusals, scenarios, verifying } from "./scenarios.mjs";
+import { actAsBrowser } from "./software_authenticator.mjs";
 import { twoFactor } from "./two_factor.mjs";
 
-const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, mail_sign_in: mailSignIn, mail_closed: mailClosed, mail_cached: mailCached, verifying, bare, closed, cached };
+const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, mail_sign_in: mailSignIn, mail_closed: mailClosed, mail_cached: mailCached, passkeys, verifying, bare, closed, cached };
 const pairs = JSON.parse(process.argv[2]);
+actAsBrowser();
 
 /** What a scenario works with, on one side. */
 class Side {
@@ -29,7 +33,7 @@ class Side {
       get: (target, key) => (key === "push" ? (exchange) => (this.exchanges.push(exchange), target.push(exchange)) : Reflect.get(target, key)),
     });
     const fetchOptions = { customFetchImpl: recorder.fetch };
-    const client = createAuthClient({ baseURL: this.base, plugins: [jwtClient(), adminClient(), twoFactorClient(twoFactor), emailOTPClient(), magicLinkClient()], fetchOptions });
+    const client = createAuthClient({ baseURL: this.base, plugins: [jwtClient(), adminClient(), twoFactorClient(twoFactor), emailOTPClient(), magicLinkClient(), passkeyClient()], fetchOptions });
     return { client, recorder };
   }
 

@@ -135,6 +135,9 @@ export function normal(value, key = "") {
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return normal(jwt(value), "jwt");
   if (key === "kid" || (key === "x" && /^[\w-]{43}$/.test(value))) return "<key>";
   // Theirs are 32 bytes, ours 20; the rest of the URI is the same.
+  // What an authenticator and the server make up for a passkey. Both have 32 bytes, and the user's handle has as many.
+  if (key === "publicKey" && /^[A-Za-z0-9+/]{50,}={0,2}$/.test(value)) return "<public key>";
+  if (["challenge", "credentialID", "id"].includes(key) && /^[\w-]{43}$/.test(value)) return "<random>";
   if (key === "totpURI") return value.replace(/\bsecret=([A-Z2-7]{32}|[A-Z2-7]{52})&/, "secret=<secret>&");
   if (key === "token" && (/^css_/.test(value) || /^[A-Za-z0-9]{32}$/.test(value) || /^[0-9a-f-]{36}$/.test(value))) return "<token>";
   return shapes.reduce((text, [shape, name]) => (shape.test(text) ? name : text), value);

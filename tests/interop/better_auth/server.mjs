@@ -1,16 +1,18 @@
 // Better Auth itself, as the contract's captures were made: jwt, bearer, admin and two-factor, everything in memory.
-// node server.mjs PORT [verify|bare|closed|cached|mail|mail_closed|mail_cached]; mails are kept and given out at /mails, roles are set at
+// node server.mjs PORT [verify|bare|closed|cached|mail|mail_closed|mail_cached|passkeys]; mails are kept and given out at /mails, roles are set at
 // /promote?email=… and users are made at /make?email=…&password=…, which only tests may have. With `verify` who signs up proves the mailbox first;
 // `bare` has no way for mails; `closed` accepts no sign-ups; `cached` has the cookie cache on; `mail` has sign-in by links and codes in mails, and codes
-// in mails as second factor; `mail_closed` has that sign-in for users who have an account; `mail_cached` is `mail` with the cookie cache on.
+// in mails as second factor; `mail_closed` has that sign-in for users who have an account; `mail_cached` is `mail` with the cookie cache on;
+// `passkeys` has passkeys.
 import { createServer } from "node:http";
+import { passkey } from "@better-auth/passkey";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
 import { toNodeHandler } from "better-auth/node";
 import { admin, bearer, emailOTP, jwt, magicLink, twoFactor } from "better-auth/plugins";
 
 const port = Number(process.argv[2]);
-const db = { user: [], session: [], account: [], verification: [], jwks: [], twoFactor: [] };
+const db = { user: [], session: [], account: [], verification: [], jwks: [], twoFactor: [], passkey: [] };
 const is = (...modes) => modes.includes(process.argv[3]);
 const [verify, bare, closed, mailClosed] = [is("verify"), is("bare"), is("closed"), is("mail_closed")];
 const [cached, mail] = [is("cached", "mail_cached"), is("mail", "mail_cached")];
@@ -43,7 +45,7 @@ const auth = betterAuth({
   session: cached ? { cookieCache: { enabled: true, maxAge: 300 } } : {},
   rateLimit: { enabled: false },
   // The second factor comes first: a plugin behind `bearer` takes the session away after `bearer` has put its token into a header.
-  plugins: [twoFactor(mail ? { otpOptions: { sendOTP: post((m) => m.user.email) } } : undefined), ...(mail || mailClosed ? byMail() : []), jwt(), bearer(), admin()],
+  plugins: [twoFactor(mail ? { otpOptions: { sendOTP: post((m) => m.user.email) } } : undefined), ...(mail || mailClosed ? byMail() : []), ...(is("passkeys") ? [passkey()] : []), jwt(), bearer(), admin()],
   telemetry: { enabled: false },
 });
 const handler = toNodeHandler(auth);

@@ -52,11 +52,11 @@ pub(super) async fn ask(app: &TestApp, by: &Tokens, what: &str, body: Value) -> 
 
 #[tokio::test]
 async fn an_admin_changes_others_only_while_the_password_was_proven_a_short_time_ago() {
-    let app = TestApp::with(&[("sessions.admin_fresh_for", "10m")]).await;
+    let app = TestApp::with(&[("policies.admin.fresh_for", "10m")]).await;
     let (root, ana) = (made_admin(&app, "root").await, app.user("ana").await);
     let (admin, target) = (root.sign_in().await, id(&ana).await);
     let unban = async || ask(&app, &admin, "unban-user", json!({ "userId": target })).await;
-    app.after(Duration::from_millis(599_999));
+    app.after(Duration::from_millis(600_000));
     unban().await.ok();
     app.after(Duration::from_millis(1));
     unban().await.refused(403, "SESSION_NOT_FRESH");

@@ -43,10 +43,11 @@ use super::mail::{only, posting, received};
 use super::mail_sign_in::code_of;
 use super::reapply::{export, parsed};
 use crate::support::authenticator::Authenticator;
+use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, TestApp, User, minutes, seconds};
 
 /// Flows whose refusal is kept together with what it wrote, and what that is.
-const COMMITTED: [(&str, &str); 8] = [
+const COMMITTED: [(&str, &str); 9] = [
     ("refresh with a spent token", "the session ends"),
     ("refresh with a token from the future", "the session ends"),
     ("sign in with a wrong password", "an event"),
@@ -55,6 +56,7 @@ const COMMITTED: [(&str, &str); 8] = [
     ("prove a factor with a wrong code", "an event, and a count"),
     ("try a wrong code of a mail", "an event, and a count"),
     ("use a session below the policy", "the session ends"),
+    ("tell of a copy of a passkey", "an event, and a mail"),
 ];
 
 /// Flows that are several transactions, each of which is whole by itself, and why.
@@ -648,7 +650,7 @@ async fn a_flow_of_a_second_factor_that_fails_keeps_nothing() {
         "prove a factor with a wrong code",
         json!({ "code": "000000" }),
     );
-    rig.post("login/factor_code", name, verify, &held, wrong)
+    rig.post("login/refused_code", name, verify, &held, wrong)
         .await;
     // The row says another master key than the one that the secret is sealed under.
     app.db_execute("UPDATE totp SET master_key = 'former'")
@@ -818,6 +820,54 @@ async fn a_flow_of_a_code_in_a_mail_that_fails_keeps_nothing() {
     rig.post(file, name, path, &held, body).await;
     rig.files.insert("login/own_code");
     rig.tell("codes in mails");
+}
+
+#[tokio::test]
+async fn a_flow_of_a_passkey_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[]).await;
+    let mut rig = Rig::new(&app).await;
+    let ana = app.user("ana").await;
+    app.db_execute("UPDATE users SET email_verified = 1")
+        .await
+        .unwrap();
+    let held = ana.sign_in().await.session;
+    let (file, name) = ("login/passkey_ceremony", "draw the handle of a user");
+    rig.flow(file, name, async || {
+        let path = "/api/auth/passkey/generate-register-options";
+        app.get_as(path, &held).await
+    })
+    .await;
+    let mut key = SoftwareKey::usual("phone");
+    key.counter = Some(0);
+    let options = app.creation(&held).await;
+    let body = json!({ "response": key.create(&options), "state": options["state"] });
+    let (file, path) = ("account/two_factor_session", "/passkey/verify-registration");
+    let made = rig.post(file, "add a passkey", path, &held, body).await;
+    let held = made.str("token");
+    let silent = "/api/auth/passkey/generate-register-options?delivery=body&conditional=true";
+    let options = app.get_as(silent, &held).await.ok().body;
+    let response = SoftwareKey::usual("manager").create(&options);
+    let body = json!({ "response": response, "state": options["state"] });
+    let (file, name) = ("account/passkeys", "add a passkey without its user");
+    rig.post(file, name, path, &held, body).await;
+    let options = app.request().await;
+    let path = "/passkey/verify-authentication";
+    let sent = |response: serde_json::Value, options: &serde_json::Value| json!({ "response": response, "state": options["state"], "tokenDelivery": "body" });
+    let (file, name) = ("login/passkey_sign_in", "sign in with a passkey");
+    let body = sent(key.get(&options), &options);
+    rig.post(file, name, path, "", body).await;
+    key.counter = Some(0);
+    let options = app.request().await;
+    let (file, name) = ("login/passkey_answer", "tell of a copy of a passkey");
+    let body = sent(key.get(&options), &options);
+    rig.post(file, name, path, "", body).await;
+    let row = json!({ "id": made.body["id"], "name": "Phone" });
+    let (file, path) = ("account/passkeys", "/passkey/update-passkey");
+    rig.post(file, "name a passkey", path, &held, row.clone())
+        .await;
+    let path = "/passkey/delete-passkey";
+    rig.post(file, "remove a passkey", path, &held, row).await;
+    rig.tell("passkeys");
 }
 
 #[tokio::test]

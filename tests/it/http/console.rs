@@ -623,7 +623,7 @@ async fn the_keys_page_explains_each_state_and_what_a_revocation_does() {
     place.app.after(minutes(25 * 60));
     let stale = place.send(&path, &[("reason", "x")]).await;
     assert!(
-        stale.status == 403 && stale.text.contains("/auth/sign-in?again=1"),
+        stale.status == 403 && stale.text.contains("/auth/step-up?max_age=86400"),
         "{}",
         stale.text
     );

@@ -16,6 +16,7 @@ use super::mail::{only, posting, received};
 use super::mail_sign_in::code_of;
 use crate::support::authenticator::Authenticator;
 use crate::support::contract::{DOCUMENT, template};
+use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, TestApp, User, minutes, seconds};
 
 /// Method, path as documented, status.
@@ -86,7 +87,10 @@ struct Seen(BTreeSet<Pair>);
 impl Seen {
     fn note(&mut self, method: &Method, path: &str, answer: &Answer) {
         // At every path that is not there; it stands only where a name in the path may be unknown.
-        if answer.body["code"] != "NOT_FOUND" || path.starts_with("/api/auth/jwks/") {
+        if answer.body["code"] != "NOT_FOUND"
+            || path.starts_with("/api/auth/jwks/")
+            || path == "/.well-known/webauthn"
+        {
             self.0.insert((
                 method.to_string(),
                 template(path).to_owned(),
@@ -176,6 +180,7 @@ async fn every_documented_status_of_every_path_is_seen() {
     administration(&mut seen, &app, &root, &ana).await;
     second_factors(&mut seen, &app, &root).await;
     verifiers(&mut seen, &app).await;
+    passkeys(&mut seen, &app).await;
     overload(&mut seen, &app).await;
     // Last, because it moves the clock by which a new connection to the database would be awaited.
     let admin = made_admin(&app, "shape").await.sign_in().await.session;
@@ -266,6 +271,23 @@ async fn accounts(seen: &mut Seen, app: &TestApp, ana: &User) {
         post("update-user", session, &json!({ "name": "Newer" })),
     )
     .await;
+    seen.see(app, 200, post("step-up", session, &json!({})))
+        .await;
+    seen.see(
+        app,
+        403,
+        post(
+            "step-up",
+            session,
+            &json!({ "acrValues": "urn:countersign:acr:phr" }),
+        ),
+    )
+    .await;
+    let eva = app.user("eva-steps").await;
+    let held = eva.sign_in().await.session;
+    let own = json!({ "password": eva.password });
+    seen.see(app, 200, post("step-up/password", Some(&held), &own))
+        .await;
     seen.see(app, 200, post("verify-password", session, &new))
         .await;
     seen.see(app, 200, get("list-accounts", session)).await;
@@ -411,6 +433,64 @@ async fn mailed_second_steps(seen: &mut Seen, app: &TestApp, dir: &std::path::Pa
     let code = code_of(&only(app, dir).await.text);
     let body = json!({ "challenge": challenge, "code": code });
     seen.see(&mailing, 200, post(verify, None, &body)).await;
+}
+
+/// A user makes, uses, names and removes a passkey.
+async fn passkeys(seen: &mut Seen, app: &TestApp) {
+    let (kim, other) = (app.user("kim").await, app.user("lea").await);
+    let session = kim.sign_in().await.session;
+    let of_other = other.sign_in().await.session;
+    let begin = "passkey/generate-register-options?delivery=body";
+    let (add, request) = (
+        "passkey/verify-registration",
+        "passkey/generate-authenticate-options?delivery=body",
+    );
+    let prove = "passkey/verify-authentication";
+    let nothing = json!({ "response": {} });
+    for path in [begin, request] {
+        let bad = path.replace("=body", "=mail");
+        seen.see(app, 400, get(&bad, Some(&session))).await;
+        let pending = format!("{path}&challenge=x");
+        seen.see(app, 401, get(&pending, None)).await;
+    }
+    seen.see(app, 401, post(add, None, &nothing)).await;
+    let sent = |response: Value, options: &Value| json!({ "response": response, "state": options["state"] });
+    let mut key = SoftwareKey::usual("kim");
+    let options = seen.see(app, 200, get(begin, Some(&session))).await.body;
+    let body = sent(key.create(&options), &options);
+    seen.see(app, 403, post(add, Some(&of_other), &body)).await;
+    let added = seen.see(app, 200, post(add, Some(&session), &body)).await;
+    let session = added.str("token");
+    let options = seen.see(app, 200, get(request, None)).await.body;
+    let unknown = SoftwareKey::usual("unknown").get(&options);
+    let unknown = post(prove, None, &sent(unknown, &options));
+    seen.see(app, 401, unknown).await;
+    let body = sent(key.get(&options), &options);
+    seen.see(app, 200, post(prove, None, &body)).await;
+    let own = seen.see(app, 200, get(request, Some(&session))).await.body;
+    let body = sent(key.get(&own), &own);
+    seen.see(app, 403, post(prove, Some(&of_other), &body))
+        .await;
+    for path in ["list-user-passkeys", "signals"] {
+        let path = format!("passkey/{path}");
+        seen.see(app, 200, get(&path, Some(&session))).await;
+    }
+    let body = json!({ "id": added.body["id"], "name": "Phone" });
+    let root = made_admin(app, "rita").await.sign_in().await;
+    let acting = super::impersonation::act(app, &root, &kim).await.session;
+    for path in ["passkey/update-passkey", "passkey/delete-passkey"] {
+        seen.see(app, 404, post(path, Some(&of_other), &body)).await;
+        seen.see(app, 403, post(path, Some(&acting), &body)).await;
+        seen.see(app, 200, post(path, Some(&session), &body)).await;
+    }
+    app.after(minutes(11));
+    seen.see(app, 403, get(begin, Some(&session))).await;
+    let related = app
+        .replica_with(&[("passkeys.origins", "https://shop.example.org")])
+        .await;
+    let well_known = "/.well-known/webauthn";
+    seen.see(app, 404, get(well_known, None)).await;
+    seen.see(&related, 200, get(well_known, None)).await;
 }
 
 async fn deletion(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {

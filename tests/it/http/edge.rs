@@ -282,6 +282,7 @@ async fn a_trusted_page_may_send_any_header_and_no_other_page_may() {
         "set-auth-jwt",
         "retry-after",
         "x-request-id",
+        "www-authenticate",
     ] {
         assert!(
             exposed.split(',').any(|n| n.trim() == name),

@@ -62,7 +62,7 @@ async fn a_code_stays_good_whatever_others_ask_for() {
     }
     let charged = "SELECT COUNT(*) FROM login_codes WHERE tries_of_asker > 0";
     assert_eq!(app.db_number(charged).await, 1);
-    let of_others = "SELECT COALESCE(SUM(tries_of_others), 0) FROM login_codes";
+    let of_others = "SELECT CAST(COALESCE(SUM(tries_of_others), 0) AS BIGINT) FROM login_codes";
     assert_eq!(app.db_number(of_others).await, 0);
     for browser in [&stranger, &Browser::new(&app)] {
         let body = json!({ "email": ana.email, "type": "sign-in" });

@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 129] = [
+const ROUTES: [(&str, Rule); 144] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -53,6 +53,8 @@ const ROUTES: [(&str, Rule); 129] = [
     ("POST /reset-password/{token}", Open),
     ("POST /update-user", OwnOr(A::UpdateUser)),
     ("POST /verify-password", OwnAlone),
+    ("POST /step-up", OwnAlone),
+    ("POST /step-up/password", OwnAlone),
     ("POST /two-factor/enable", OwnAlone),
     ("POST /two-factor/get-totp-uri", OwnAlone),
     // Without a session they finish a pending sign-in; an actor is refused in the test of its own.
@@ -62,6 +64,15 @@ const ROUTES: [(&str, Rule); 129] = [
     ("POST /two-factor/disable", OwnAlone),
     ("POST /two-factor/send-otp", Open),
     ("POST /two-factor/verify-otp", Open),
+    ("GET /passkey/generate-register-options", OwnAlone),
+    // Without a session it goes on with a pending sign-in; an actor is refused in the test of its own.
+    ("POST /passkey/verify-registration", Open),
+    ("GET /passkey/generate-authenticate-options", Open),
+    ("POST /passkey/verify-authentication", Open),
+    ("GET /passkey/list-user-passkeys", Own),
+    ("POST /passkey/update-passkey", OwnAlone),
+    ("POST /passkey/delete-passkey", OwnAlone),
+    ("GET /passkey/signals", Own),
     ("POST /sign-in/magic-link", Open),
     ("GET /magic-link/verify", Open),
     ("POST /magic-link/verify", Open),
@@ -139,6 +150,9 @@ const ROUTES: [(&str, Rule); 129] = [
     ),
     ("POST /auth/account/delete", OwnAlone),
     ("GET /auth/account/security", OwnAlone),
+    ("GET /auth/step-up", OwnAlone),
+    ("POST /auth/step-up", OwnAlone),
+    ("POST /auth/step-up/send", OwnAlone),
     ("POST /auth/account/security/begin", OwnAlone),
     ("POST /auth/account/security/confirm", OwnAlone),
     ("POST /auth/account/security/by-mail", OwnAlone),
@@ -146,6 +160,8 @@ const ROUTES: [(&str, Rule); 129] = [
     ("POST /auth/account/security/prove", OwnAlone),
     ("POST /auth/account/security/codes", OwnAlone),
     ("POST /auth/account/security/turn-off", OwnAlone),
+    ("POST /auth/account/security/passkeys/rename", OwnAlone),
+    ("POST /auth/account/security/passkeys/delete", OwnAlone),
     // Leads to the first page of the console that the caller may see.
     ("GET /auth/admin", Open),
     ("GET /auth/admin/users", Needs(A::ListUsers)),

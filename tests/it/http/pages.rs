@@ -561,7 +561,7 @@ async fn the_console_is_for_admins_and_asks_for_a_fresh_password() {
     app.after(minutes(25 * 60));
     let stale = admin.form(&at("unban"), &[("csrf", &csrf)]).await;
     assert!(
-        stale.status == 403 && stale.text.contains("/auth/sign-in?again=1"),
+        stale.status == 403 && stale.text.contains("/auth/step-up?max_age=86400"),
         "{}",
         stale.text
     );
@@ -632,7 +632,7 @@ async fn errors_are_pages_too_and_in_the_readers_language() {
         .captures_iter(&page.text)
         .map(|c| c[1].to_owned())
         .collect();
-    assert_eq!(found.len(), 4);
+    assert_eq!(found.len(), 5);
     for path in found {
         app.get(&path).await.ok();
     }

@@ -63,7 +63,7 @@ async fn a_role_that_needs_a_second_factor_is_enrolled_in_the_sign_in_after_the_
     let more = browser.post(MAILED, &json!({ "code": code })).await.ok();
     assert_eq!(
         more.body,
-        json!({ "twoFactorRedirect": true, "twoFactorMethods": [], "enrol": ["totp"] })
+        json!({ "twoFactorRedirect": true, "twoFactorMethods": [], "enrol": ["totp", "passkey"] })
     );
     assert_eq!(session_of(&browser).await, Value::Null);
     browser
@@ -121,7 +121,7 @@ async fn a_sign_in_by_mail_has_proven_the_mailbox_and_goes_on_with_the_enrolment
         .post("/api/auth/sign-in/email-otp", &body)
         .await
         .ok();
-    assert_eq!(pending.body["enrol"], json!(["totp"]));
+    assert_eq!(pending.body["enrol"], json!(["totp", "passkey"]));
     let enrolment = browser.post(ENROL, &json!({})).await.ok();
     let phone = Authenticator::scan(&enrolment);
     let first = json!({ "code": phone.code(&app, 0) });

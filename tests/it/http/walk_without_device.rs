@@ -2,6 +2,7 @@
 //! the device, reaches no session of that user by any route. The routes are read from the router, the
 //! requests are drawn at random by a seed.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use countersign::random::{SeededRandom, bytes};
@@ -11,6 +12,7 @@ use super::admin::id;
 use super::mail::{posting, received};
 use super::matrix::routes;
 use crate::support::authenticator::Authenticator;
+use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, Browser, DEVICE_COOKIE, SESSION_COOKIE, TestApp, User};
 
 /// How many requests a thief sends in one walk.
@@ -30,6 +32,9 @@ struct Knowledge {
     mailed: Vec<String>,
     /// Every long text of an answer or a mail, with the name of its member.
     tokens: Vec<(String, String)>,
+    /// A passkey of the thief, and the latest options of a ceremony.
+    key: RefCell<SoftwareKey>,
+    options: Value,
 }
 
 impl Knowledge {
@@ -63,6 +68,11 @@ impl Knowledge {
             "tokenDelivery" => ["body", "cookie"][self.below(2)].into(),
             "grant_type" => "refresh_token".into(),
             "trustDevice" | "rememberMe" | "revokeOtherSessions" => true.into(),
+            "delivery" => "body".into(),
+            "response" if self.options["rp"].is_object() => {
+                self.key.borrow_mut().create(&self.options)
+            }
+            "response" => self.key.borrow_mut().get(&self.options),
             _ => self.token(field).into(),
         }
     }
@@ -125,7 +135,7 @@ impl Knowledge {
 }
 
 /// Every field that a route of a sign-in or of an account reads.
-const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 31] = [
     "email",
     "newEmail",
     "password",
@@ -154,6 +164,9 @@ const FIELDS: [&str; 28] = [
     "redirect_to",
     "grant_type",
     "userId",
+    "delivery",
+    "state",
+    "response",
 ];
 
 /// Routes at which a sign-in goes on are drawn more often than others.
@@ -165,6 +178,7 @@ fn weighted() -> Vec<String> {
             "sign-in",
             "sign-up",
             "two-factor",
+            "passkey",
             "challenge",
             "reset-password",
             "verify",
@@ -227,7 +241,7 @@ async fn request(browser: &Browser, knows: &Knowledge, route: &str) -> Answer {
             .extend_pairs(
                 pairs
                     .iter()
-                    .filter(|(name, _)| ["token", "code"].contains(name)),
+                    .filter(|(name, _)| ["token", "code", "challenge", "delivery"].contains(name)),
             )
             .finish();
         browser.get(&format!("{path}?{query}")).await
@@ -289,6 +303,8 @@ impl Walk<'_> {
             codes,
             mailed: Vec::new(),
             tokens: Vec::new(),
+            key: RefCell::new(SoftwareKey::usual("the key of a thief")),
+            options: Value::Null,
         };
         let browser = Browser::new(app);
         let before = sessions(app, &user).await;
@@ -296,7 +312,11 @@ impl Walk<'_> {
         for _ in 0..STEPS {
             // Two of three requests are a natural next one: a sign-in, or the second step of one.
             let next: &[&str] = if browser.cookie("better-auth.two_factor").is_some() {
-                &["POST /two-factor/verify", "POST /auth/challenge"]
+                &[
+                    "POST /two-factor/verify",
+                    "POST /passkey/verify",
+                    "POST /auth/challenge",
+                ]
             } else if !knows.mailed.is_empty() && knows.below(2) == 0 {
                 &BY_MAIL
             } else {
@@ -319,6 +339,9 @@ impl Walk<'_> {
             );
             steps.push(format!("{route} {}", answer.status.as_u16()));
             knows.learn("", &answer.body);
+            if answer.body["timeout"].is_number() {
+                knows.options = answer.body.clone();
+            }
             began_by_mail |= BY_MAIL.contains(&route.as_str())
                 && (answer.body["twoFactorRedirect"] == true
                     || answer.header("location").starts_with("/auth/challenge"));

@@ -149,8 +149,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         what: "when the password was proven, for administering others",
-        settings: &[],
-        put: "UPDATE sessions SET auth_time = $; UPDATE users SET role = 'admin', version = version + 1",
+        settings: &[("policies.admin.fresh_for", "23h")],
+        put: "UPDATE sessions SET proofs = 'password:$'; UPDATE users SET role = 'admin', version = version + 1",
         look: |it| {
             Box::pin(async move {
                 asked(it, "/api/auth/admin/create-user", json!({ "email": "eve@example.com", "password": "eve's good password", "name": "eve" })).await

@@ -229,11 +229,12 @@ impl TestApp {
             ..Sources::default()
         })
         .unwrap();
-        bootstrap::build_without_master_key(
+        let random = Arc::new(SeededRandom::new(12));
+        Box::pin(bootstrap::build_without_master_key(
             config,
             self.clock.clone(),
-            Arc::new(SeededRandom::new(12)),
-        )
+            random,
+        ))
         .await
     }
 

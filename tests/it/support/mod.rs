@@ -10,6 +10,7 @@ pub mod db;
 pub mod gate;
 pub mod jar;
 pub mod logs;
+pub mod software_key;
 
 pub use actors::{Answer, Browser, Tokens, User, claims, ticket_of};
 pub use app::{TestApp, minutes, seconds};
