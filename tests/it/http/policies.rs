@@ -212,6 +212,14 @@ async fn sessions_of_a_role_end_after_its_own_time_without_use_and_in_all() {
     app.after(minutes(31));
     assert_eq!(session_of(&by_cookie).await, Value::Null);
     user.refresh().await.ok();
+    // A refresh extends it by the time of the role, and by no longer one.
+    let tokens = root.sign_in().await;
+    app.after(minutes(20));
+    let next = app.rotate(&tokens.refresh).await;
+    app.after(minutes(31));
+    app.refresh(&next)
+        .await
+        .refused(401, "REFRESH_TOKEN_EXPIRED");
     // A session from before the promotion could last longer: it ends.
     let promote =
         "UPDATE users SET role = 'admin', version = version + 1 WHERE email = 'ana@example.com'";
