@@ -20,7 +20,7 @@ const VIEWS = [
 ];
 
 /** How often each of these was looked at, and what a browser complained of. */
-export const seen = { pages: new Set(), looks: 0, violations: 0, policy: [] };
+const seen = { pages: new Set(), looks: 0, violations: 0, policy: [] };
 
 /** Notes what the policy of a page forbade. */
 export async function watch(context) {
@@ -89,4 +89,10 @@ export async function look(page, name) {
   seen.pages.add(name);
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(before ?? DESKTOP);
+}
+
+/** Says at the end of a file how much was looked at; nothing may have offended against the pages' policy. */
+export function looked() {
+  console.log(`${seen.pages.size} pages looked at ${seen.looks} times: ${seen.violations} violations of axe's rules, ${seen.policy.length} of the pages' policy`);
+  assert.deepEqual(seen.policy, []);
 }

@@ -1,7 +1,7 @@
 // The whole way of a new user: by touch on a phone, by keyboard alone, and without script. After each answer the focus is where the user goes on.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { look, seen } from "./looking.mjs";
+import { look, looked } from "./looking.mjs";
 import { linkIn, mailsTo, start, waitFor } from "./place.mjs";
 
 const FIRST = "a good long password";
@@ -12,7 +12,7 @@ let place;
 before(async () => (place = await start(["mail.notify_new_sign_in=true"])));
 after(async () => {
   await place?.stop();
-  console.log(`${seen.pages.size} pages looked at ${seen.looks} times: ${seen.violations} violations of axe's rules`);
+  looked();
 });
 
 const lastMail = (to, subject) => waitFor(() => mailsTo(place, to).filter((mail) => subject.test(mail.subject)).at(-1), `a mail to ${to}`);

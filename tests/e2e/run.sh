@@ -10,4 +10,4 @@ files=("$@")
 reporters=(--test-reporter=spec --test-reporter-destination=stdout)
 [ -z "${REPORTS:-}" ] || reporters+=(--test-reporter=junit "--test-reporter-destination=$REPORTS/browser.xml")
 # The tabs mostly wait: beside the others they cost no time.
-exec node --test --test-concurrency=3 "${reporters[@]}" "--test-timeout=${TEST_TIMEOUT_MS:-300000}" "${files[@]}"
+exec node --test --test-concurrency=3 "${reporters[@]}" "--test-timeout=${TEST_TIMEOUT_MS:-900000}" "${files[@]}"

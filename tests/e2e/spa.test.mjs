@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
-import { look, seen, watch } from "./looking.mjs";
+import { look, looked, watch } from "./looking.mjs";
 import { binary, cookie, reservePorts, waitFor } from "./place.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -36,7 +36,7 @@ after(async () => {
   example?.kill("SIGTERM");
   if (example?.exitCode === null) await new Promise((resolve) => example.once("exit", resolve));
   reserved?.release();
-  console.log(`${seen.pages.size} views looked at ${seen.looks} times: ${seen.violations} violations of axe's rules`);
+  looked();
 });
 
 async function visitor(path = "/") {

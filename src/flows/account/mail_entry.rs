@@ -16,7 +16,7 @@ use crate::flows::session::clearance;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Beginning, Options, PendingSession};
 use crate::flows::session::presented::Presented;
-use crate::flows::transaction::Tx;
+use crate::flows::transaction::{Committed, Tx};
 use crate::flows::{Error, Result};
 use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::account::user::User;
@@ -119,6 +119,18 @@ pub(super) enum Next {
     Pending(PendingSignIn),
 }
 
+/// What a committed transaction has brought.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+pub(super) enum Outcome {
+    /// The sign-in has come this far.
+    Entered(Entered),
+    /// The user may not sign in, and the code and its link are used up all the same.
+    Refused(Committed),
+}
+
 /// A sign-in whose transaction is committed.
 pub(super) struct Entered {
     pub(super) user: User,
@@ -149,13 +161,27 @@ impl Entry {
     ///
     /// # Errors
     /// [`Error::Unauthorized`] or [`Error::UserExists`] if the account is another one than was looked
-    /// up, [`Error::InvalidOtp`] if the code was used meanwhile, and the refusals of the gate.
-    pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<Entered> {
+    /// up, [`Error::InvalidOtp`] if the code was used meanwhile, and
+    /// [`Error::InsufficientAuthentication`], after which the code is still good.
+    pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<Outcome> {
         self.success.consume_within(tx).await?;
         let user = self.user(tx).await?;
         if !self.right.take(tx).await? {
             return Err(Error::InvalidOtp);
         }
+        let entered = tx.atomic(|tx| Box::pin(self.enter(tx, user))).await;
+        match entered {
+            Ok(entered) => Ok(Outcome::Entered(entered)),
+            // Nothing but the code is kept, so that it cannot be used again once the user is let in.
+            Err(error @ (Error::BannedUser | Error::UserDisabled)) => {
+                Ok(Outcome::Refused(Committed(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks the mailbox as proven, and asks the gate what follows.
+    async fn enter(self, tx: &mut Tx<'_>, user: User) -> Result<Entered> {
         let user = self.proven(tx, user).await?;
         let mut proofs = Proofs::of(Proof::Mailbox, tx.now());
         // A reclaimed account forgets the browsers that were remembered.

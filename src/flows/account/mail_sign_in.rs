@@ -6,7 +6,7 @@
 pub use super::mail_entry::{Arrival, NewProfile};
 use std::sync::Arc;
 
-use super::mail_entry::{Entry, Next, subject};
+use super::mail_entry::{Entry, Next, Outcome, subject};
 use super::sign_up::account_id;
 use crate::app::App;
 use crate::flows::key::current_keys::with_current_keys;
@@ -172,7 +172,8 @@ async fn enter(
             // The account was made or changed between the look-up and the write: look once more.
             Err(Error::UserExists | Error::Unauthorized) if !looked => looked = true,
             Err(error) => return Err(rate_limit::noted(app, error)),
-            Ok(entered) => break entered,
+            Ok(Outcome::Refused(refusal)) => return Err(refusal.0),
+            Ok(Outcome::Entered(entered)) => break entered,
         }
     };
     let is_new = entered.is_new;

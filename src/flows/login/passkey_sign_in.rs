@@ -111,7 +111,7 @@ async fn refused(app: &App, answer: Answer<'_>, error: Error, requester: &Reques
     written.map_or_else(|unwritten| unwritten, |()| error)
 }
 
-/// Uses the challenge up and opens a session, or the second step.
+/// Opens a session, or the second step.
 async fn enter(
     app: &App,
     right: &RightPasskey,
