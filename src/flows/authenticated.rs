@@ -69,7 +69,7 @@ impl Authenticated {
             return Ok(());
         }
         let (policies, session) = (&app.config.policies, &self.session);
-        let (fresh, max_age) = if session.impersonated_by.is_some() {
+        if session.impersonated_by.is_some() {
             // The user has proven nothing: the age is that of the admin's sign-in.
             let max_age = policies.fresh_for(
                 &self
@@ -77,15 +77,14 @@ impl Authenticated {
                     .actor()
                     .map_or_else(String::new, |admin| admin.roles().join(",")),
             );
-            (app.now().since(session.auth_time) < max_age, max_age)
-        } else {
-            let (policy, max_age) = (
-                policies.of(&self.user.role),
-                policies.fresh_for(&self.user.role),
-            );
-            (self.is_fresh(app, policy, max_age), max_age)
-        };
-        if fresh {
+            return if app.now().since(session.auth_time) < max_age {
+                Ok(())
+            } else {
+                Err(Error::AdminNotFresh)
+            };
+        }
+        let max_age = policies.fresh_for(&self.user.role);
+        if self.is_fresh(app, policies.of(&self.user.role), max_age) {
             Ok(())
         } else {
             Err(Error::SessionNotFresh(max_age))

@@ -113,6 +113,10 @@ pub enum Error {
     /// The own session was proven too long ago; the greatest age that would do.
     #[error("Session is not fresh")]
     SessionNotFresh(Duration),
+    /// An admin acts as a user, and the admin's own session was proven too long ago. The user has proven
+    /// nothing, so no step-up in this session helps.
+    #[error("The session of the admin is not fresh")]
+    AdminNotFresh,
     #[error("A second factor is required")]
     InsufficientAuthentication,
     #[error("Invalid two factor cookie")]

@@ -220,7 +220,7 @@ impl Authenticated {
     /// # Errors
     /// [`Error::NotAllowed`] if the powers of the session do not allow the action;
     /// [`Error::SessionNotFresh`] if it changes something and the session was proven too long ago
-    /// (`policies.ROLE.fresh_for`).
+    /// (`policies.ROLE.fresh_for`), [`Error::AdminNotFresh`] in the session of an impersonator.
     pub fn require<A: Grantable>(&self, app: &App) -> Result<Permitted<'_, A>> {
         let caller = Caller::Session(self);
         caller.require(app, A::ACTION)?;
@@ -264,7 +264,7 @@ impl Authenticated {
     /// the same to other users.
     ///
     /// # Errors
-    /// [`Error::NotAllowed`] and [`Error::SessionNotFresh`] for an impersonator, as
+    /// [`Error::NotAllowed`] and [`Error::AdminNotFresh`] for an impersonator, as
     /// [`Self::require`] returns them.
     pub fn on_behalf<A: Grantable>(&self, app: &App) -> Result<OnBehalf<'_, A>> {
         match self.powers.actor() {

@@ -81,6 +81,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/two-factor/disable"), post(two_factor::disable))
         .route(&at("/two-factor/send-otp"), post(second_step::send_otp))
         .route(&at("/two-factor/verify-otp"), post(second_step::verify_otp))
+        .route(
+            &at("/two-factor/verify-password"),
+            post(second_step::verify_password),
+        )
         .route(&at("/step-up"), post(step_up::step_up))
         .route(&at("/step-up/password"), post(step_up::password))
         .route(&at("/update-user"), post(users::update))

@@ -81,12 +81,12 @@ pub async fn step_up(
             Code::Recovery(_) => return Err(Error::BackupCodesNotEnabled),
             Code::Mailed(_) => step_code::admit(app, &own.user)?,
             // A passkey is a way in by itself, with two-step sign-in or without.
-            Code::Passkey(_) | Code::NewPasskey(_) => {}
+            Code::Password(_) | Code::Passkey(_) | Code::NewPasskey(_) => {}
         }
     }
     let charges = RateLimitCheck::step_up(app, user);
     charges.consume(app).await?;
-    let checked = factor_code::check(app, user, code, Place::Session).await;
+    let checked = factor_code::check(app, user, code, Place::Session, requester).await;
     let done = match checked {
         Ok(right) if own.user.two_factor || !matches!(code, Code::Mailed(_)) => {
             replace(app, own, Change::SteppedUp(right), requester).await
@@ -115,8 +115,8 @@ pub async fn step_up(
 ///
 /// # Errors
 /// [`Error::OtpNotConfigured`] if the settings do not offer it, [`Error::EmailNotVerified`],
-/// [`Error::SessionNotFresh`] if the session did not begin with the password, and those of a wrong
-/// password.
+/// [`Error::InsufficientAuthentication`] if the password was not proven for the session, and those of a
+/// wrong password.
 pub async fn begin_by_mail(
     app: &App,
     own: Own<'_>,
@@ -124,11 +124,12 @@ pub async fn begin_by_mail(
     requester: &Requester,
 ) -> Result<()> {
     step_code::admit(app, &own.user)?;
-    // Beside a session that the mailbox alone has opened, a code in a mail is no second factor.
-    if !own.session.proofs.contains(Proof::Password) {
-        return Err(Error::SessionNotFresh(app.config.sessions.fresh_for));
-    }
     prove(app, own, password, requester).await?;
+    // Beside a session that the mailbox alone has opened, a code in a mail is no second factor: no younger
+    // proof would help, but the password as a proof of the session.
+    if !own.session.proofs.contains(Proof::Password) {
+        return Err(Error::InsufficientAuthentication);
+    }
     step_code::send_to(app, User::clone(&own.user), None, requester).await
 }
 

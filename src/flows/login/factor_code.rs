@@ -11,7 +11,7 @@ use crate::flows::transaction::Tx;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
-use crate::model::audit::event::Kind;
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::login::email_code::{CodePurpose, TRIES_OF_ASKER};
 use crate::model::login::gate::Steps;
@@ -23,6 +23,7 @@ use crate::store::{self, work};
 use super::new_passkey::{self, NewPasskey, Registration};
 use super::own_code;
 use super::passkey_answer::{self, Answer, RightPasskey};
+use super::password_step;
 
 /// After so many wrong codes of sign-ins, codes of the authenticator app are refused on devices that
 /// have not passed the second step before, and after so many inside sessions they are refused in
@@ -38,6 +39,8 @@ pub enum Code<'c> {
     Recovery(&'c str),
     /// A code that was sent to the mailbox for this step.
     Mailed(&'c str),
+    /// The password, where the sign-in began with a passkey.
+    Password(&'c str),
     /// A use of a passkey.
     Passkey(Answer<'c>),
     /// A passkey that was made in this pending sign-in.
@@ -51,6 +54,7 @@ impl Code<'_> {
             Self::Totp(_) => "totp",
             Self::Recovery(_) => "recovery_code",
             Self::Mailed(_) => "email_code",
+            Self::Password(_) => "password",
             Self::Passkey(_) | Self::NewPasskey(_) => "passkey",
         }
     }
@@ -220,18 +224,20 @@ pub(in crate::flows) fn open(app: &App, user: UserId, stored: &Stored) -> Result
 ///
 /// # Errors
 /// [`Error::InvalidCode`]; [`Error::TotpNotEnabled`] without a confirmed authenticator app;
-/// [`Error::OtpHasExpired`] if no code was mailed, or its time is over.
+/// [`Error::OtpHasExpired`] if no code was mailed, or its time is over; [`Error::InvalidPassword`].
 pub(in crate::flows) async fn check(
     app: &App,
     user: UserId,
     code: Code<'_>,
     place: Place,
+    requester: &Requester,
 ) -> Result<RightCode> {
     let typed = match code {
         Code::Recovery(typed) => {
             return Ok(RightCode::Recovery(recovery_code::hash(user, typed)));
         }
         Code::Mailed(typed) => return mailed(app, user, typed, place).await,
+        Code::Password(typed) => return password_step::check(app, user, typed, requester).await,
         Code::Passkey(answer) => {
             let right = passkey_answer::check(app, answer, Some(user)).await?;
             return Ok(RightCode::Passkey(right));

@@ -15,6 +15,7 @@ pub mod passkey_ceremony;
 mod passkey_entry;
 pub mod passkey_sign_in;
 mod password_proof;
+mod password_step;
 pub(in crate::flows) mod refused_code;
 pub(in crate::flows) mod remembered_device;
 pub mod second_step;

@@ -43,11 +43,7 @@ impl Spent {
             Ok(store::login::used_assertions::spend(tx.conn, &hash, expires_at).await?)
         });
         let is_first = app
-            .transaction_with(
-                WriteOptions::STATEMENT,
-                &Requester::named("service"),
-                work,
-            )
+            .transaction_with(WriteOptions::STATEMENT, &Requester::named("service"), work)
             .await?;
         if is_first {
             Ok(Self(()))
@@ -137,8 +133,6 @@ pub(super) async fn check(
     let ceremony = open(app, answer.states, Purpose::Authenticate)?;
     match whose {
         Some(user) => require_subject(app, &ceremony, user).await?,
-        // The answer to a question that was put to a known user begins no sign-in.
-        None if ceremony.subject.is_some() => return Err(Error::ChallengeNotFound),
         None => {}
     }
     let id = crypto::credential_id(answer.response).ok_or(Error::AuthenticationFailed)?;
@@ -149,6 +143,11 @@ pub(super) async fn check(
         .ok_or(Error::PasskeyNotFound)?;
     if whose.is_some_and(|user| user != row.user) {
         return Err(Error::SameUserRequired);
+    }
+    // The answer to a question that was put to a known user begins no sign-in of that user.
+    let subject = ceremony.subject.map(|subject| subject.user);
+    if whose.is_none() && subject == Some(row.user) {
+        return Err(Error::ChallengeNotFound);
     }
     let party = RelyingParty {
         id: &app.config.passkeys.rp_id,

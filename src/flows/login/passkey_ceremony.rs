@@ -117,6 +117,19 @@ pub async fn for_pending(app: &App, secrets: &[&str]) -> Result<Begun<Use>> {
     for_user(app, &user, needs_verification).await
 }
 
+/// Begins the use of a passkey in a browser: as the second step, if the pending sign-in of one of these
+/// secrets waits for a passkey; otherwise by any user, who begins a sign-in.
+pub async fn for_browser(app: &App, secrets: &[&str]) -> Result<Begun<Use>> {
+    match pending(app, secrets).await {
+        Ok((_, steps)) if steps.intersects(Steps::PASSKEY | Steps::VERIFIED_PASSKEY) => {
+            for_pending(app, secrets).await
+        }
+        // The sign-in of an earlier visit is over or waits for something else, and another one begins.
+        Ok(_) | Err(Error::InvalidTwoFactorCookie) => for_any_user(app),
+        Err(error) => Err(error),
+    }
+}
+
 /// Begins to make a passkey for the pending sign-in of one of these secrets, whose next step is an
 /// enrolment.
 ///

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::crypto::ceremony::Purpose;
 use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit;
 use crate::flows::limit::rate_limit::RateLimitCheck;
@@ -20,10 +21,11 @@ use crate::model::session::session::RevokedReason;
 use crate::store::account::users::WithPassword;
 use crate::store::{self, WriteOptions, work};
 
-use super::challenge::NewChallenge;
+use super::challenge::{self, NewChallenge};
 use super::learn_language::{is_another, learn_language};
 pub use super::passkey_answer::Answer;
 use super::passkey_answer::{self, RightPasskey, owner, tell_of_copy};
+use super::passkey_ceremony;
 use super::passkey_entry::{Entered, Entry};
 use super::remembered_device;
 use super::sign_in::SignedIn;
@@ -31,7 +33,7 @@ use super::sign_in::SignedIn;
 /// Verifies the use of a passkey and opens a session, or the second step.
 ///
 /// # Errors
-/// [`Error::ChallengeNotFound`] if the ceremony is over, or was begun for a known user;
+/// [`Error::ChallengeNotFound`] if the ceremony is over, or was begun for this very user;
 /// [`Error::PasskeyNotFound`] if no user has the passkey; [`Error::AuthenticationFailed`]; the refusals of
 /// the gate.
 pub async fn sign_in(
@@ -54,6 +56,21 @@ pub async fn sign_in(
         Err(_) => "error",
     });
     outcome
+}
+
+/// Returns whether an answer begins a sign-in of its own although its options were made for the pending
+/// sign-in of one of these secrets: another user has answered. The challenge is ours and fresh, and the
+/// gate asks the other user for the same as in a browser without that pending sign-in.
+pub async fn begins_anew(app: &App, answer: Answer<'_>, secrets: &[&str]) -> Result<bool> {
+    let ceremony = passkey_ceremony::open(app, answer.states, Purpose::Authenticate)?;
+    let pending = match challenge::find(app, secrets).await {
+        Ok(challenge) => challenge.evidence.user,
+        Err(Error::InvalidTwoFactorCookie) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let is_of_pending = ceremony.subject.is_some_and(|asked| asked.user == pending);
+    let by = owner(app, answer).await;
+    Ok(is_of_pending && by.is_some_and(|user| user != pending))
 }
 
 async fn within_limits(

@@ -15,9 +15,12 @@ use super::passkey_answer;
 /// After so many wrong codes behind a right password the user gets a mail.
 const TELLING: i64 = 10;
 
-/// Returns whether a code or a passkey was tried and is wrong.
+/// Returns whether a code, a password or a passkey was tried and is wrong.
 pub(in crate::flows) fn is_wrong(error: &Error) -> bool {
-    matches!(error, Error::InvalidCode | Error::InvalidBackupCode) || is_wrong_passkey(error)
+    matches!(
+        error,
+        Error::InvalidCode | Error::InvalidBackupCode | Error::InvalidPassword
+    ) || is_wrong_passkey(error)
 }
 
 fn is_wrong_passkey(error: &Error) -> bool {
@@ -57,11 +60,11 @@ pub(in crate::flows) async fn refused(
         return told.map_or_else(|unwritten| unwritten, |()| error);
     }
     let why = detail([("reason", error.to_string().into())]);
-    let is_passkey = is_wrong_passkey(&error);
+    let is_code = !is_wrong_passkey(&error) && !matches!(error, Error::InvalidPassword);
     let work = tx!(tx => {
         tx.record(Kind::FactorRefused, Some(user), None, why).await?;
-        // Passkeys cannot be guessed.
-        if is_passkey {
+        // Passkeys cannot be guessed, and the guesses of passwords have limits of their own.
+        if !is_code {
             return Ok(());
         }
         if place == Place::Session {

@@ -133,10 +133,14 @@ async fn attempt(
         Place::UnknownDevice(challenge.id)
     };
     let device_id = device.as_ref().map(Device::id);
-    let charges = RateLimitCheck::second_factor(app, user.id, device_id, requester);
+    let charges = if let Code::Password(_) = code {
+        RateLimitCheck::password(app, &user.email, presented.devices, requester).await?
+    } else {
+        RateLimitCheck::second_factor(app, user.id, device_id, requester)
+    };
     charges.consume(app).await?;
     charge(app, challenge.id).await?;
-    let checked = factor_code::check(app, user.id, code, place).await;
+    let checked = factor_code::check(app, user.id, code, place, requester).await;
     let done = match checked {
         Ok(right) => complete(app, &challenge, right, requester).await,
         Err(error) => Err(error),

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 
 use super::passkey_fields::{Sent, asked, chosen, in_sign_in, secrets, shown};
 use crate::app::App;
-use crate::flows::Error as Refused;
 use crate::flows::account::passkeys as account;
 use crate::flows::account::two_factor_session;
 use crate::flows::authenticated;
@@ -53,12 +52,7 @@ pub(in crate::http) async fn begin(
         if let Some(own) = own {
             account::begin_step_up(&app, own).await?
         } else {
-            let secrets = secrets(None, &credentials);
-            match ceremony::for_pending(&app, &secrets).await {
-                // The sign-in of an earlier visit is over, and another one begins.
-                Err(Refused::InvalidTwoFactorCookie) => ceremony::for_any_user(&app)?,
-                begun => begun?,
-            }
+            ceremony::for_browser(&app, &secrets(None, &credentials)).await?
         }
     };
     let options = delivery::request(&app, &begun);
@@ -91,8 +85,11 @@ pub(in crate::http) async fn prove(
             return in_session(&app, answer, who, &credentials, requester).await;
         }
     }
-    if is_bound || sent.challenge.is_some() {
-        let secrets = secrets(sent.challenge.as_ref(), &credentials);
+    let secrets = secrets(sent.challenge.as_ref(), &credentials);
+    let begins_anew = is_bound
+        && sent.challenge.is_none()
+        && passkey_sign_in::begins_anew(&app, answer, &secrets).await?;
+    if (is_bound || sent.challenge.is_some()) && !begins_anew {
         let code = Code::Passkey(answer);
         return in_sign_in(&app, code, &secrets, &sent, &credentials, &requester).await;
     }
@@ -106,6 +103,9 @@ pub(in crate::http) async fn prove(
             let mut answer = shown(user, grant);
             let mut headers = HeaderMap::new();
             replaced.deliver(&app, grant, &mut answer, &mut headers);
+            if begins_anew {
+                second_step::forget_challenge(&app, &mut headers);
+            }
             (headers, answer)
         }
         SignedIn::Pending(pending) => (

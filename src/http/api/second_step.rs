@@ -1,5 +1,6 @@
-//! `/two-factor/verify-totp`, `/two-factor/verify-otp` and `/two-factor/verify-backup-code`: the second
-//! step of a sign-in, or, in a live session, the confirmation of a new factor and the proof of it again.
+//! `/two-factor/verify-totp`, `/two-factor/verify-otp`, `/two-factor/verify-backup-code` and
+//! `/two-factor/verify-password`: the second step of a sign-in, or, in a live session, the confirmation of a
+//! new factor and the proof of it again.
 //! `/two-factor/send-otp` mails the code.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
+use crate::flows::account::step_up;
 use crate::flows::account::two_factor_session;
 use crate::flows::login::second_step as flow;
 use crate::flows::login::second_step::{Code, Verified};
@@ -24,7 +26,8 @@ use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_DEVICE_TOKEN, MAX_WORD};
+use crate::http::edge::limits::{MAX_DEVICE_TOKEN, MAX_PASSWORD, MAX_WORD};
+use crate::http::edge::unchecked::Unchecked;
 use crate::model::audit::event::Requester;
 
 /// Which kind of code a path takes.
@@ -33,14 +36,24 @@ enum Kind {
     Totp,
     Recovery,
     Mailed,
+    Password,
 }
 
 impl Kind {
+    /// Reads what was typed.
+    fn read(self, body: &mut Fields) -> Unchecked<String> {
+        match self {
+            Self::Totp | Self::Recovery | Self::Mailed => body.text("code", MAX_WORD),
+            Self::Password => body.text("password", MAX_PASSWORD),
+        }
+    }
+
     fn code(self, typed: &str) -> Code<'_> {
         match self {
             Self::Totp => Code::Totp(typed),
             Self::Recovery => Code::Recovery(typed),
             Self::Mailed => Code::Mailed(typed),
+            Self::Password => Code::Password(typed),
         }
     }
 }
@@ -72,6 +85,16 @@ pub(in crate::http) async fn verify_otp(
     verify(&app, Kind::Mailed, &credentials, &requester, body).await
 }
 
+/// Takes the password where a sign-in began with a passkey. It is ours: in Better Auth no sign-in does.
+pub(in crate::http) async fn verify_password(
+    State(app): State<Arc<App>>,
+    Client(requester): Client,
+    credentials: Credentials,
+    body: Fields,
+) -> Result<Response, Error> {
+    verify(&app, Kind::Password, &credentials, &requester, body).await
+}
+
 /// Mails a code for the pending sign-in or, in a live session, for a new proof.
 pub(in crate::http) async fn send_otp(
     State(app): State<Arc<App>>,
@@ -101,7 +124,7 @@ pub(in crate::http) async fn send_otp(
     Ok(Json(sent).into_response())
 }
 
-/// Verifies a code. A native client names the pending sign-in in the body. In a browser a live session comes first,
+/// Verifies a code or the password. A native client names the pending sign-in in the body. In a browser a live session comes first,
 /// as in Better Auth: a pending sign-in has cleared the cookies of the session before it.
 async fn verify(
     app: &Arc<App>,
@@ -110,7 +133,7 @@ async fn verify(
     requester: &Requester,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let code = body.text("code", MAX_WORD);
+    let code = kind.read(&mut body);
     let remember = body.optional_bool("trustDevice").or(false);
     let challenge = body.text_or_nothing("challenge", MAX_WORD);
     let device = body.text_or_nothing("deviceToken", MAX_DEVICE_TOKEN);
@@ -166,6 +189,7 @@ async fn in_session(app: &App, acting: &Acting, code: Code<'_>) -> Result<Respon
     let own = who.own_account()?;
     let (user, grant) = match code {
         Code::Totp(code) => two_factor_session::confirm(app, own, code, requester).await?,
+        Code::Password(password) => step_up::by_password(app, own, password, requester).await?,
         _ => two_factor_session::step_up(app, own, code, requester).await?,
     };
     let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });

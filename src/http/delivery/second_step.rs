@@ -21,6 +21,7 @@ fn methods(steps: Steps) -> Vec<&'static str> {
         (Steps::TOTP, "totp"),
         (mailed, "otp"),
         (passkeys, "passkey"),
+        (Steps::PASSWORD, "password"),
     ]
     .into_iter()
     .filter(|(step, _)| steps.intersects(*step))

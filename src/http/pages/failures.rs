@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use url::Url;
 
@@ -33,8 +33,10 @@ pub(super) struct MessagePage<'p> {
 }
 
 /// Returns the keys of title and text for an error.
-fn words_of(status: StatusCode, code: &str) -> (&'static str, &'static str) {
+fn words_of(failure: &Failure) -> (&'static str, &'static str) {
+    let (status, code) = (failure.status, failure.code());
     match code {
+        "SESSION_NOT_FRESH" if is_of_admin(failure) => return ("fault.403", "fault.acting_text"),
         "SESSION_NOT_FRESH" => return ("fault.again", "fault.403_text"),
         // The settings do not offer it; nothing is wrong with the request.
         "EMAIL_PASSWORD_SIGN_UP_DISABLED"
@@ -53,6 +55,12 @@ fn words_of(status: StatusCode, code: &str) -> (&'static str, &'static str) {
         500..=599 => ("fault.500", "fault.500_text"),
         _ => ("fault.400", "fault.400_text"),
     }
+}
+
+/// Returns whether an admin acts as a user and has signed in too long ago. No demand goes with that
+/// refusal: the user of the session could not meet it.
+fn is_of_admin(failure: &Failure) -> bool {
+    failure.code() == "SESSION_NOT_FRESH" && failure.demand().is_none()
 }
 
 /// Returns the page that a form was on, or the requested page, to return to after the sign-in.
@@ -117,7 +125,7 @@ fn way_on(page: &Page, failure: &Failure, path: &str, back: &str) -> (String, &'
     }
     match code {
         // If the session was proven too long ago, the page leads to where it is proven again.
-        "SESSION_NOT_FRESH" => {
+        "SESSION_NOT_FRESH" if !is_of_admin(failure) => {
             let demand = failure.demand().map(demand::to_query);
             let page = format!("/auth/step-up?{}{back}", demand.unwrap_or_default());
             (page, "to_step_up")
@@ -203,14 +211,17 @@ impl ErrorPage {
         else {
             return response;
         };
-        let (title, text) = words_of(failure.status, failure.code());
+        let (title, text) = words_of(&failure);
         let (href, link) = way_on(&page, &failure, &self.path, &self.back);
         let told = MessagePage {
             p: &page,
             title: page.t(title),
             text: failure
                 .advice()
-                .or_else(|| page.meaning(failure.code()))
+                .or_else(|| {
+                    page.meaning(failure.code())
+                        .filter(|_| !is_of_admin(&failure))
+                })
                 .unwrap_or_else(|| page.t(text)),
             code: failure.code(),
             request_id: if failure.status.is_server_error() {

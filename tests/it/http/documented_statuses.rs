@@ -665,6 +665,10 @@ async fn second_factors(seen: &mut Seen, app: &TestApp, root: &str) {
         let without_sign_in = post(path, None, &json!({ "code": "000000" }));
         seen.see(app, 401, without_sign_in).await;
     }
+    let without_sign_in = post("two-factor/verify-password", None, &password);
+    seen.see(app, 401, without_sign_in).await;
+    let again = post("two-factor/verify-password", Some(&session), &password);
+    seen.see(app, 200, again).await;
     let second = json!({ "challenge": gil.begins().await, "code": codes[0] });
     let second = post("two-factor/verify-backup-code", None, &second);
     let session = seen.see(app, 200, second).await.str("token");

@@ -788,6 +788,19 @@ async fn codes_in_mails_are_a_second_step_only_where_the_settings_and_the_user_s
     let access = claims(&done.str("accessToken"));
     assert_eq!(access["amr"], json!(["pwd", "email"]));
     assert_eq!(access["acr"], "urn:countersign:acr:2fa");
+    // A session that the mailbox has opened lacks the password, which no younger proof would be.
+    let bob = app.user("bob").await;
+    verified(&bob).await;
+    let fresh = Browser::new(&mailing);
+    let code = gets(&fresh, dir.path(), &mailing, &bob.email).await;
+    tries(&fresh, &bob.email, &code).await.ok();
+    let refused = fresh.post(enable, &password).await;
+    let refused = refused.refused(403, "INSUFFICIENT_USER_AUTHENTICATION");
+    assert!(refused.headers.get("www-authenticate").is_none());
+    let body = json!({ "password": bob.password });
+    fresh.post("/api/auth/step-up/password", &body).await.ok();
+    fresh.post(enable, &password).await.ok();
+    received(&app, dir.path()).await;
     // A sign-in by mail and a code in a mail are one factor.
     let by_mail = Browser::new(&mailing);
     let code = gets(&by_mail, dir.path(), &mailing, &ana.email).await;

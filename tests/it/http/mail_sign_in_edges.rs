@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
+use super::admin::{ask, id, made_admin};
 use super::mail::{only, posting, received};
 use super::mail_sign_in::code_of;
 use crate::support::{Answer, Browser, SESSION_COOKIE, TestApp, User};
@@ -72,6 +73,44 @@ async fn a_code_stays_good_whatever_others_ask_for() {
     received(&app, dir.path()).await;
     tries(&owner, &ana.email, &code).await.ok();
     assert!(is_signed_in(&owner).await && !is_signed_in(&stranger).await);
+}
+
+#[tokio::test]
+async fn a_code_and_a_link_that_the_gate_refuses_are_good_once() {
+    let (app, dir) = posting(&[]).await;
+    let ana = verified(&app, "ana").await;
+    let root = made_admin(&app, "root").await.sign_in().await;
+    let user = json!({ "userId": id(&ana).await });
+    let (by_code, by_link) = (Browser::new(&app), Browser::new(&app));
+    let code = gets(&by_code, dir.path(), &app, &ana.email, "sign-in").await;
+    by_link
+        .post(LINK, &json!({ "email": ana.email }))
+        .await
+        .ok();
+    let link = only(&app, dir.path()).await.link();
+    let opens = async || {
+        let request = Request::builder()
+            .uri(&link)
+            .header("sec-fetch-mode", "cors")
+            .header(
+                "cookie",
+                format!("{BINDING}={}", by_link.cookie(BINDING).unwrap()),
+            );
+        app.send(request.body(Body::empty()).unwrap()).await
+    };
+    ask(&app, &root, "ban-user", user.clone()).await.ok();
+    tries(&by_code, &ana.email, &code)
+        .await
+        .refused(403, "BANNED_USER");
+    opens().await.refused(403, "BANNED_USER");
+    ask(&app, &root, "unban-user", user).await.ok();
+    tries(&by_code, &ana.email, &code)
+        .await
+        .refused(400, "INVALID_OTP");
+    opens().await.refused(400, "INVALID_TOKEN");
+    assert!(!is_signed_in(&by_code).await);
+    let code = gets(&by_code, dir.path(), &app, &ana.email, "sign-in").await;
+    tries(&by_code, &ana.email, &code).await.ok();
 }
 
 #[tokio::test]

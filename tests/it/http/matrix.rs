@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 144] = [
+const ROUTES: [(&str, Rule); 145] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -64,6 +64,7 @@ const ROUTES: [(&str, Rule); 144] = [
     ("POST /two-factor/disable", OwnAlone),
     ("POST /two-factor/send-otp", Open),
     ("POST /two-factor/verify-otp", Open),
+    ("POST /two-factor/verify-password", Open),
     ("GET /passkey/generate-register-options", OwnAlone),
     // Without a session it goes on with a pending sign-in; an actor is refused in the test of its own.
     ("POST /passkey/verify-registration", Open),

@@ -8,6 +8,7 @@ use super::admin::made_admin;
 use super::mail::{only, posting};
 use super::mail_sign_in::code_of;
 use super::pages::{hidden, leads_to};
+use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, Browser, TestApp, User, minutes, seconds};
 
 const SECURITY: &str = "/auth/account/security";
@@ -339,6 +340,40 @@ async fn a_second_step_can_be_a_passkey_beside_a_code() {
     let early = change(&browser, DELETE, &[("id", &id(1))]).await;
     assert_eq!(early.status, 403);
     assert!(early.text.contains("Nothing has been changed yet"));
+}
+
+#[tokio::test]
+async fn after_a_passkey_that_did_not_verify_its_user_the_page_asks_for_the_password() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let mut key = SoftwareKey::unverified("stick");
+    ana.adds_passkey(&mut key).await;
+    ana.enrols().await;
+    let browser = Browser::new(&app);
+    browser.uses_passkey(&mut key).await.ok();
+    let page = browser.get("/auth/challenge").await.ok();
+    assert!(
+        page.text.contains("<h1>Enter your password</h1>"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains(r#"name="current""#), "{}", page.text);
+    assert!(page.text.contains("/auth/challenge?with=email"));
+    let mailed = browser.get("/auth/challenge?with=email").await.ok();
+    assert!(mailed.text.contains("/auth/challenge?with=password"));
+    for (typed, says) in [
+        ("not the password", "This password is incorrect."),
+        ("", "Please fill in this field."),
+    ] {
+        let again = browser.form("/auth/challenge", &[("current", typed)]).await;
+        assert!(again.status.is_client_error(), "{}", again.text);
+        assert!(again.text.contains(r#"id="prove-password""#));
+        assert!(again.text.contains(says), "{}", again.text);
+    }
+    let done = browser
+        .form("/auth/challenge", &[("current", &ana.password)])
+        .await;
+    leads_to(&done, "/auth/account");
 }
 
 /// Signs an admin in whose role needs a second factor, up to the proof of the mailbox.

@@ -152,7 +152,8 @@ async fn a_key_that_does_not_verify_its_user_is_one_factor_until_another_stands_
     // With two-step sign-in the stick alone is not enough, and a code of the app is the same kind of
     // factor: the mailbox is not.
     let pending = app.signs_in(&mut key).await.ok();
-    assert_eq!(pending.body["twoFactorMethods"], json!(["otp"]));
+    let methods = json!(["otp", "password"]);
+    assert_eq!(pending.body["twoFactorMethods"], methods);
     let challenge = pending.str("challenge");
     ana.tries(&challenge, &own.code(&app, 0))
         .await
@@ -189,7 +190,10 @@ async fn a_verified_passkey_needs_no_second_step() {
     // The same phone may leave its user alone; then it is one factor of two.
     key.flags = PRESENT;
     let pending = app.signs_in(&mut key).await.ok();
-    assert_eq!(pending.body["twoFactorMethods"], json!(["otp", "passkey"]));
+    assert_eq!(
+        pending.body["twoFactorMethods"],
+        json!(["otp", "passkey", "password"])
+    );
     let challenge = pending.str("challenge");
     let path = format!("{AUTHENTICATE}?challenge={challenge}&delivery=body");
     let options = app.get(&path).await.ok();
@@ -621,6 +625,152 @@ async fn a_banned_user_and_one_who_changed_meanwhile_do_not_get_in() {
     let options = app.creation(&session).await;
     let response = SoftwareKey::usual("in time").create(&options);
     app.registers(&session, &options, response).await.ok();
+}
+
+#[tokio::test]
+async fn a_use_that_is_refused_after_it_was_verified_is_good_once() {
+    let app = TestApp::start().await;
+    let (root, ana) = (made_admin(&app, "root").await, app.user("ana").await);
+    let mut key = SoftwareKey::usual("phone");
+    ana.adds_passkey(&mut key).await;
+    let by = root.sign_in().await;
+    let user = json!({ "userId": id(&ana).await });
+    let (first, second) = (app.request().await, app.request().await);
+    let (banned, without_handle) = (key.get(&first), key.get(&second));
+    ask(&app, &by, "ban-user", user.clone()).await.ok();
+    app.authenticates(&first, banned.clone())
+        .await
+        .refused(403, "BANNED_USER");
+    ask(&app, &by, "unban-user", user).await.ok();
+    app.authenticates(&first, banned)
+        .await
+        .refused(400, "CHALLENGE_NOT_FOUND");
+    // The handle is not signed: who has left it out cannot put it back.
+    let mut bent = without_handle.clone();
+    bent["response"]["userHandle"] = Value::Null;
+    app.authenticates(&second, bent)
+        .await
+        .refused(401, "AUTHENTICATION_FAILED");
+    app.authenticates(&second, without_handle)
+        .await
+        .refused(400, "CHALLENGE_NOT_FOUND");
+    app.signs_in(&mut key).await.ok();
+}
+
+#[tokio::test]
+async fn another_user_signs_in_beside_a_pending_sign_in() {
+    let app = TestApp::start().await;
+    let (ana, bob) = (app.user("ana").await, app.user("bob").await);
+    let (mut own, mut others) = (SoftwareKey::usual("ana"), SoftwareKey::usual("bob"));
+    bob.adds_passkey(&mut others).await;
+    let phone = ana.enrols().await;
+    let begin = json!({ "email": ana.email, "password": ana.password });
+    // A sign-in that waits for no passkey leaves the options to any user.
+    let browser = Browser::new(&app);
+    browser.post("/api/auth/sign-in/email", &begin).await.ok();
+    let options = browser.get(AUTHENTICATE).await.ok();
+    assert!(options.body["allowCredentials"].is_null());
+    let body = json!({ "response": others.get(&options.body) });
+    let verify = "/api/auth/passkey/verify-authentication";
+    let done = browser.post(verify, &body).await.ok();
+    assert_eq!(done.body["session"]["userId"], id(&bob).await);
+    // One that waits for a passkey names those of its user; another user who answers begins anew.
+    let challenge = ana.begins().await;
+    let session = ana.tries(&challenge, &phone.code(&app, 0)).await;
+    let session = session.ok().str("token");
+    app.adds(&session, &mut own).await.ok();
+    let browser = Browser::new(&app);
+    browser.post("/api/auth/sign-in/email", &begin).await.ok();
+    let options = browser.get(AUTHENTICATE).await.ok();
+    assert!(options.body["allowCredentials"].is_array());
+    let body = json!({ "response": others.get(&options.body) });
+    let stolen = browser.stolen();
+    let done = browser.post(verify, &body).await.ok();
+    assert_eq!(done.body["session"]["userId"], id(&bob).await);
+    assert!(browser.cookie(CHALLENGE_COOKIE).is_none());
+    stolen
+        .post(verify, &body)
+        .await
+        .refused(400, "CHALLENGE_NOT_FOUND");
+    // The other user is asked for no less than anywhere else, and the pending sign-in goes on.
+    bob.enrols().await;
+    others.flags = PRESENT;
+    let pending = stolen.uses_passkey(&mut others).await.ok();
+    let methods = json!(["otp", "passkey", "password"]);
+    assert_eq!(pending.body["twoFactorMethods"], methods);
+    // Without the pending sign-in, its options are good for no sign-in at all.
+    let browser = Browser::new(&app);
+    browser.post("/api/auth/sign-in/email", &begin).await.ok();
+    let options = browser.get(AUTHENTICATE).await.ok();
+    browser.forget(CHALLENGE_COOKIE);
+    others.flags = PRESENT | VERIFIED;
+    for key in [&mut own, &mut others] {
+        let body = json!({ "response": key.get(&options.body) });
+        browser
+            .post(verify, &body)
+            .await
+            .refused(401, "INVALID_TWO_FACTOR_COOKIE");
+    }
+}
+
+/// Proves the password for a pending sign-in.
+async fn proves_password(app: &TestApp, challenge: &str, password: &str) -> Answer {
+    let body = json!({ "challenge": challenge, "password": password });
+    app.post("/api/auth/two-factor/verify-password", &body)
+        .await
+}
+
+#[tokio::test]
+async fn the_password_is_the_step_after_a_passkey_that_did_not_verify_its_user() {
+    let app = TestApp::with(&[("rate_limits.sign_in_account", "7/15m")]).await;
+    let ana = app.user("ana").await;
+    let mut key = SoftwareKey::unverified("stick");
+    ana.adds_passkey(&mut key).await;
+    let own = ana.enrols().await;
+    let challenge = app.signs_in(&mut key).await.ok().str("challenge");
+    proves_password(&app, &challenge, "not the password")
+        .await
+        .refused(400, "INVALID_PASSWORD");
+    let done = proves_password(&app, &challenge, &ana.password).await.ok();
+    assert_eq!(amr(&done), json!(["pwd", "pop"]));
+    assert_eq!(acr(&done), "urn:countersign:acr:phr");
+    assert_eq!(done.body["user"]["email"], ana.email);
+    // A pending sign-in that began with the password is not finished by it.
+    app.after(seconds(30));
+    let begun = ana.begins().await;
+    proves_password(&app, &begun, &ana.password)
+        .await
+        .refused(400, "INVALID_PASSWORD");
+    ana.tries(&begun, &own.code(&app, 0)).await.ok();
+    // Five tries, and the limit of passwords: the sign-in with a password is held up by the same count.
+    let challenge = app.signs_in(&mut key).await.ok().str("challenge");
+    for _ in 0..5 {
+        proves_password(&app, &challenge, "not the password")
+            .await
+            .refused(400, "INVALID_PASSWORD");
+    }
+    proves_password(&app, &challenge, &ana.password)
+        .await
+        .refused(400, "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE");
+    let challenge = app.signs_in(&mut key).await.ok().str("challenge");
+    proves_password(&app, &challenge, &ana.password)
+        .await
+        .refused(429, "TOO_MANY_REQUESTS");
+    ana.try_sign_in(&ana.password)
+        .await
+        .refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(app.db_number("SELECT failures FROM totp").await, 0);
+    assert_eq!(events(&app, "factor.refused").await, 7);
+    // In a session it is proven again.
+    key.flags = PRESENT | VERIFIED;
+    let session = app.signs_in(&mut key).await.ok().str("token");
+    let body = json!({ "password": ana.password });
+    let path = "/api/auth/two-factor/verify-password";
+    let again = app.post_as(path, &session, &body).await.ok();
+    assert_eq!(amr(&again), json!(["pwd", "pop", "user"]));
+    app.post(path, &body)
+        .await
+        .refused(401, "INVALID_TWO_FACTOR_COOKIE");
 }
 
 #[tokio::test]

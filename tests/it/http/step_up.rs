@@ -466,3 +466,37 @@ async fn the_page_of_a_password_alone_and_of_a_missing_factor() {
     let on = browser.follow(&leads_to(&done)).await;
     assert_eq!(leads_to(&on), "/auth/admin/users");
 }
+
+#[tokio::test]
+async fn an_admin_who_acts_as_a_user_is_led_to_no_step_up() {
+    let app = TestApp::with(&[("policies.admin.fresh_for", "10m")]).await;
+    let (root, ana) = (made_admin(&app, "root").await, app.user("ana").await);
+    let acting = act(&app, &root.sign_in().await, &ana).await;
+    let path = "/api/auth/update-user";
+    let name = json!({ "name": "Ana B." });
+    app.post_as(path, &acting.session, &name).await.ok();
+    let admin = signed_in(&app, &root).await;
+    let user = json!({ "userId": id(&ana).await });
+    admin
+        .post("/api/auth/admin/impersonate-user", &user)
+        .await
+        .ok();
+    let shown = admin.follow("/auth/account").await.ok();
+    app.after(minutes(11));
+    let refused = app.post_as(path, &acting.session, &name).await;
+    let refused = refused.refused(403, "SESSION_NOT_FRESH");
+    assert!(refused.headers.get("www-authenticate").is_none());
+    let fields = [("csrf", hidden(&shown, "csrf")), ("name", "Ana C.".into())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let page = admin.form("/auth/account/name", &fields).await;
+    assert_eq!(page.status, 403, "{}", page.text);
+    assert!(!page.text.contains("/auth/step-up"), "{}", page.text);
+    assert!(
+        page.text.contains("Return to your own account"),
+        "{}",
+        page.text
+    );
+    // The page of the step-up refuses the actor for the same reason.
+    let page = admin.follow("/auth/step-up?max_age=600").await;
+    assert_eq!(page.status, 403, "{}", page.text);
+}

@@ -55,9 +55,8 @@ impl Knowledge {
     fn value(&self, field: &str) -> Value {
         match field {
             "email" | "newEmail" => self.email.clone().into(),
-            "password" | "currentPassword" | "newPassword" | "new_password" | "repeat" => {
-                self.one_of(&self.passwords).into()
-            }
+            "password" | "current" | "currentPassword" | "newPassword" | "new_password"
+            | "repeat" => self.one_of(&self.passwords).into(),
             "code" | "recovery" if self.below(4) > 0 => self.one_of(&self.codes).into(),
             "code" | "otp" | "mailed" | "recovery" => self.mailed_code().into(),
             "type" => ["sign-in", "email-verification", "forget-password"][self.below(3)].into(),
@@ -108,7 +107,7 @@ impl Knowledge {
         ]
         .contains(&field);
         // Where it stands, a page takes no code of the authenticator app.
-        if ["mailed", "recovery"].contains(&field) {
+        if ["mailed", "recovery", "current"].contains(&field) {
             return self.below(4) == 0;
         }
         if is_token && !self.tokens.iter().any(|(name, _)| name == field) {
@@ -135,7 +134,7 @@ impl Knowledge {
 }
 
 /// Every field that a route of a sign-in or of an account reads.
-const FIELDS: [&str; 31] = [
+const FIELDS: [&str; 32] = [
     "email",
     "newEmail",
     "password",
@@ -147,6 +146,7 @@ const FIELDS: [&str; 31] = [
     "otp",
     "mailed",
     "recovery",
+    "current",
     "type",
     "binding",
     "challenge",

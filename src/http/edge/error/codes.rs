@@ -52,7 +52,7 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::PasswordViaUpdate => "PASSWORD_CANNOT_BE_UPDATED_VIA_UPDATE_USER",
         E::UserIdCannotBeUpdated => "USER_ID_CANNOT_BE_UPDATED",
         E::LastAdmin => "LAST_ADMIN",
-        E::SessionNotFresh(_) => "SESSION_NOT_FRESH",
+        E::SessionNotFresh(_) | E::AdminNotFresh => "SESSION_NOT_FRESH",
         E::InsufficientAuthentication => "INSUFFICIENT_USER_AUTHENTICATION",
         E::InvalidTwoFactorCookie => "INVALID_TWO_FACTOR_COOKIE",
         E::InvalidCode => "INVALID_CODE",

@@ -75,6 +75,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::EmailDomainNotAllowed
         | E::TooManyCodeTries
         | E::SessionNotFresh(_)
+        | E::AdminNotFresh
         | E::InsufficientAuthentication
         | E::SameUserRequired
         | E::NotAllowed(_)

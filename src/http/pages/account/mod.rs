@@ -148,7 +148,9 @@ async fn respond(
     match outcome {
         Ok(response) => Ok(response),
         // Its page says what to do about it.
-        Err(Error::Flow(error @ Refused::SessionNotFresh(_))) => Err(error.into()),
+        Err(Error::Flow(error @ (Refused::SessionNotFresh(_) | Refused::AdminNotFresh))) => {
+            Err(error.into())
+        }
         Err(error) => {
             let error = form.refused(&visitor.page, error)?;
             account(visitor, form, Some(error)).await

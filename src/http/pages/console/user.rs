@@ -272,7 +272,9 @@ pub(super) async fn explain(
     let page = &visitor.page;
     let error = match error {
         // Errors that need another page than this one.
-        Error::Flow(Refused::SessionNotFresh(_) | Refused::UserNotFound) => return Err(error),
+        Error::Flow(
+            Refused::SessionNotFresh(_) | Refused::AdminNotFresh | Refused::UserNotFound,
+        ) => return Err(error),
         Error::Flow(Refused::NotAllowed(_)) => {
             form.say(page, "user.not_allowed");
             error

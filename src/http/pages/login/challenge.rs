@@ -1,5 +1,5 @@
 //! `/auth/challenge`: the second step of a sign-in, with a code of the authenticator app, a code in
-//! a mail, a recovery code or a passkey. A cookie of the sign-in page says which sign-in waits for it; without
+//! a mail, a recovery code, a passkey or, after a passkey, the password. A cookie of the sign-in page says which sign-in waits for it; without
 //! one the visitor begins again on the sign-in page.
 
 use std::sync::Arc;
@@ -12,13 +12,12 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::login::second_step;
-use crate::flows::login::second_step::Code;
 use crate::flows::login::step_code;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_CODE, MAX_WORD};
+use crate::http::edge::limits::{MAX_CODE, MAX_PASSWORD, MAX_WORD};
 use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
 use crate::http::pages::form::Form;
@@ -113,7 +112,7 @@ impl Shown {
     /// Shows the page, with the reason if a form was refused.
     fn answer(&self, page: &Page, next: &str, steps: Steps, refused: Option<Error>) -> Response {
         let others = Kind::among(steps).filter(|kind| *kind != self.kind);
-        let is_first = steps.contains(Steps::MAILBOX);
+        let is_first = steps.contains(Steps::MAILBOX) && self.kind != Kind::Password;
         let shown = Challenge {
             p: page,
             f: &self.code,
@@ -180,6 +179,7 @@ pub(in crate::http::pages) async fn show(
     }
     let asked = match query.no_longer_than("with", MAX_WORD) {
         Some("email") => Kind::Mailed,
+        Some("password") => Kind::Password,
         Some("recovery") => Kind::Recovery,
         _ => Kind::App,
     };
@@ -231,35 +231,30 @@ pub(in crate::http::pages) async fn send(
     let code = body.optional_text("code", MAX_CODE).or_default();
     let mailed = body.optional_text("mailed", MAX_CODE);
     let recovery = body.optional_text("recovery", MAX_CODE);
+    let current = body.optional_text("current", MAX_PASSWORD);
     // Only the page of a new authenticator app has it.
     let made = body.optional_text("made", MAX_CODE);
     let remember = body.has("trust");
-    let (code, mailed, recovery, made) = body.finish((code, mailed, recovery, made))?;
+    let (code, mailed, recovery, current, made) =
+        body.finish((code, mailed, recovery, current, made))?;
     if let Some(made) = made {
         return enrol::confirm(&page, &next, &credentials, &code, &made, &requester).await;
     }
-    let (kind, text) = match (recovery, mailed) {
-        (Some(recovery), _) => (Kind::Recovery, recovery),
-        (None, Some(mailed)) => (Kind::Mailed, mailed),
-        (None, None) => (Kind::App, code),
+    let (kind, text) = match (current, recovery, mailed) {
+        (Some(current), ..) => (Kind::Password, current),
+        (_, Some(recovery), _) => (Kind::Recovery, recovery),
+        (.., Some(mailed)) => (Kind::Mailed, mailed),
+        _ => (Kind::App, code),
     };
     let mut shown = Shown::of(kind, kind == Kind::Mailed);
     let trust = if remember { "yes" } else { "no" };
     shown.code = shown.code.filled("trust", trust);
-    let checked = match kind {
-        Kind::App => shown.code.six_digits(&page, "code", &text),
-        Kind::Mailed => shown.code.six_digits(&page, "mailed", &text),
-        Kind::Recovery => shown.code.required(&page, "recovery", text),
-    };
+    let checked = kind.check(&mut shown.code, &page, text);
     let text = match shown.code.finish(checked) {
         Ok(text) => text,
         Err(error) => return shown.again(&page, &next, &credentials, error).await,
     };
-    let code = match kind {
-        Kind::App => Code::Totp(&text),
-        Kind::Mailed => Code::Mailed(&text),
-        Kind::Recovery => Code::Recovery(&text),
-    };
+    let code = kind.code(&text);
     match verify(&page, &credentials, code, remember, &next, &requester).await {
         Ok(answer) => Ok(answer),
         Err(error @ (Refused::InvalidTwoFactorCookie | Refused::TooManyAttempts)) => {

@@ -1,6 +1,9 @@
-//! The kinds of code that finish a sign-in, each with a page and a form of its own.
+//! The kinds of code that finish a sign-in, and the password, each with a page and a form of its own.
 
+use crate::flows::login::second_step::Code;
+use crate::http::edge::unchecked::Unchecked;
 use crate::http::pages::form::Form;
+use crate::http::pages::page::Page;
 use crate::model::login::gate::Steps;
 
 /// What a passkey answers.
@@ -14,6 +17,8 @@ pub(super) const TO_ENROL: Steps = Steps::ENROL_TOTP.union(Steps::ENROL_PASSKEY)
 pub(super) enum Kind {
     /// A code of the authenticator app.
     App,
+    /// The password, where the sign-in began with a passkey.
+    Password,
     /// A code that is sent to the mailbox.
     Mailed,
     /// A recovery code.
@@ -22,12 +27,13 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Lists the kinds in the order in which they are offered.
-    pub(super) const ALL: [Self; 3] = [Self::App, Self::Mailed, Self::Recovery];
+    pub(super) const ALL: [Self; 4] = [Self::App, Self::Password, Self::Mailed, Self::Recovery];
 
     /// Returns what the gate calls it.
     pub(super) fn step(self) -> Steps {
         match self {
             Self::App => Steps::TOTP,
+            Self::Password => Steps::PASSWORD,
             Self::Mailed => Steps::MAILED_CODE.union(Steps::MAILBOX),
             Self::Recovery => Steps::RECOVERY_CODE,
         }
@@ -37,6 +43,7 @@ impl Kind {
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::App => "/auth/challenge",
+            Self::Password => "/auth/challenge?with=password",
             Self::Mailed => "/auth/challenge?with=email",
             Self::Recovery => "/auth/challenge?with=recovery",
         }
@@ -46,6 +53,7 @@ impl Kind {
     pub(super) fn link(self) -> &'static str {
         match self {
             Self::App => "challenge.to_code",
+            Self::Password => "step_up.to_password",
             Self::Mailed => "challenge.to_mail",
             Self::Recovery => "challenge.to_recovery",
         }
@@ -55,6 +63,7 @@ impl Kind {
     pub(super) fn form(self) -> Form {
         Form::new(match self {
             Self::App => "challenge",
+            Self::Password => "prove-password",
             Self::Mailed => "mailed",
             Self::Recovery => "recovery",
         })
@@ -64,6 +73,30 @@ impl Kind {
     pub(super) fn among(steps: Steps) -> impl Iterator<Item = Self> {
         let leads = move |kind: &Self| steps.intersects(kind.step());
         Self::ALL.into_iter().filter(leads)
+    }
+
+    /// Checks what was typed, as far as the form can.
+    pub(super) fn check(self, form: &mut Form, page: &Page, text: String) -> Unchecked<String> {
+        match self {
+            Self::App => form.six_digits(page, "code", &text),
+            Self::Password => form.required(page, "current", text),
+            Self::Mailed => form.six_digits(page, "mailed", &text),
+            Self::Recovery => form.required(page, "recovery", text),
+        }
+    }
+
+    /// Returns the code that the form has sent.
+    pub(super) fn code(self, text: &str) -> Code<'_> {
+        match self {
+            Self::App => Code::Totp(text),
+            Self::Password => Code::Password(text),
+            Self::Mailed => Code::Mailed(text),
+            Self::Recovery => Code::Recovery(text),
+        }
+    }
+
+    pub(super) fn is_password(self) -> bool {
+        self == Self::Password
     }
 
     pub(super) fn is_mailed(self) -> bool {
