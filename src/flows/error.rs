@@ -260,6 +260,21 @@ pub(in crate::flows) fn if_conflict(refusal: Error) -> impl FnOnce(store::Error)
     }
 }
 
+impl Error {
+    /// Returns whether the service could not decide, and nothing was refused: the same request may be
+    /// sent again.
+    pub(in crate::flows) fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Unavailable(_)
+                | Self::Internal(_)
+                | Self::OutOfTime
+                | Self::MasterKeyChanged
+        )
+    }
+}
+
 impl From<hashing::Error> for Error {
     fn from(error: hashing::Error) -> Self {
         match error {

@@ -89,7 +89,9 @@ pub async fn step_up(
     let checked = factor_code::check(app, user, code, Place::Session, requester).await;
     let done = match checked {
         Ok(right) if own.user.two_factor || !matches!(code, Code::Mailed(_)) => {
-            replace(app, own, Change::SteppedUp(right), requester).await
+            let change = Change::SteppedUp(right.clone());
+            let replaced = replace(app, own, change, requester).await;
+            refused_code::settle(app, &right, replaced).await
         }
         Ok(right) => replace(app, own, Change::TurnedOn(right), requester).await,
         Err(error) => Err(error),

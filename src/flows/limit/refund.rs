@@ -7,7 +7,7 @@ use crate::store;
 
 use super::rate_limit::RateLimitCheck;
 use crate::flows::transaction::{Tx, tx};
-use crate::flows::{Error, Result};
+use crate::flows::Result;
 
 impl RateLimitCheck {
     /// Clears the failures, in the transaction of what has succeeded.
@@ -73,15 +73,7 @@ impl RateLimitCheck {
     /// not be evaluated is refunded, and nothing else, so that overloading the service does not
     /// gain guesses.
     pub async fn refund_if_not_evaluated<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
-        if matches!(
-            outcome,
-            Err(Error::Busy
-                | Error::Unavailable(_)
-                | Error::Internal(_)
-                | Error::OutOfTime
-                | Error::MasterKeyChanged)
-        ) && !self.0.is_empty()
-        {
+        if matches!(&outcome, Err(error) if error.is_fault()) && !self.0.is_empty() {
             let charges = self.clone();
             // If the database is unavailable, the count stays, and nothing else can be done.
             drop(

@@ -219,8 +219,7 @@ pub(in crate::flows) fn open(app: &App, user: UserId, stored: &Stored) -> Result
 }
 
 /// Compares a code with the authenticator app of a user, or with the code that was mailed for this
-/// step; a recovery code is only hashed. The caller
-/// counts a wrong one (`refused_code`).
+/// step; a recovery code is only hashed. The caller counts a wrong one (`refused_code`).
 ///
 /// # Errors
 /// [`Error::InvalidCode`]; [`Error::TotpNotEnabled`] without a confirmed authenticator app;
@@ -237,7 +236,10 @@ pub(in crate::flows) async fn check(
             return Ok(RightCode::Recovery(recovery_code::hash(user, typed)));
         }
         Code::Mailed(typed) => return mailed(app, user, typed, place).await,
-        Code::Password(typed) => return password_step::check(app, user, typed, requester).await,
+        Code::Password(typed) => {
+            let epoch = password_step::check(app, user, typed, requester).await?;
+            return Ok(RightCode::Password { epoch });
+        }
         Code::Passkey(answer) => {
             let right = passkey_answer::check(app, answer, Some(user)).await?;
             return Ok(RightCode::Passkey(right));

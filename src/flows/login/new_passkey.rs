@@ -17,7 +17,7 @@ use crate::model::mail::Template;
 use crate::random;
 use crate::store::{self, work};
 
-use super::passkey_answer::{Answer, Spent, admits, proof};
+use super::passkey_answer::{Answer, Answered, admits, proof};
 use super::passkey_ceremony::{open, require_subject};
 
 /// The answer of a browser that has made a passkey.
@@ -33,7 +33,7 @@ pub struct Registration<'a> {
 #[derive(Debug, Clone)]
 pub(in crate::flows) struct NewPasskey {
     passkey: Passkey,
-    _spent: Spent,
+    answered: Answered,
     /// Whether the browser may have made it without its user.
     pub(in crate::flows) conditional: bool,
 }
@@ -52,9 +52,10 @@ impl NewPasskey {
     /// Stores it, and tells the user. The user's row is locked.
     ///
     /// # Errors
-    /// [`Error::PreviouslyRegistered`] if the passkey is known, [`Error::PasskeyLimitReached`] if the user has
-    /// too many.
+    /// [`Error::ChallengeNotFound`] if the challenge was answered before, [`Error::PreviouslyRegistered`] if the
+    /// passkey is known, [`Error::PasskeyLimitReached`] if the user has too many.
     pub(in crate::flows) async fn take(&self, tx: &mut Tx<'_>, user: &User) -> Result<()> {
+        self.answered.spend(tx).await?;
         let stored = store::login::passkeys::of_user(tx.conn, user.id).await?;
         if stored.len() >= MOST {
             return Err(Error::PasskeyLimitReached);
@@ -79,7 +80,7 @@ impl NewPasskey {
     }
 }
 
-/// Verifies a passkey that a browser has made for this user, and uses its challenge up.
+/// Verifies a passkey that a browser has made for this user.
 ///
 /// # Errors
 /// [`Error::ChallengeNotFound`], [`Error::FailedToVerifyRegistration`], [`Error::PreviouslyRegistered`]
@@ -102,7 +103,6 @@ pub(in crate::flows) async fn check(
             tracing::debug!(%why, %user, "a new passkey was refused");
             Error::FailedToVerifyRegistration
         })?;
-    let spent = Spent::of(app, &ceremony).await?;
     let id = made.credential_id.clone();
     let known = app
         .db
@@ -129,7 +129,7 @@ pub(in crate::flows) async fn check(
             created_at: now,
             last_used_at: None,
         },
-        _spent: spent,
+        answered: Answered::of(&ceremony),
         conditional,
     })
 }

@@ -1,5 +1,6 @@
-//! A use of a passkey. Whether it is right is checked before the transaction that acts on it. Its challenge
-//! is used up by the check, in a transaction of its own: also a use that the gate refuses is good once.
+//! A use of a passkey. Whether it is right is checked before the transaction that acts on it; there the
+//! challenge is used up, and what the passkey has shown is kept. A refusal rolls that back, and the
+//! challenge is used up afterwards, by [`RightPasskey::settle`].
 
 use serde_json::{Map, Value};
 
@@ -11,11 +12,12 @@ use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
+use crate::model::kernel::time::Timestamp;
 use crate::model::login::gate::Steps;
 use crate::model::login::passkey::{Passkey, follows};
 use crate::model::login::proof::Proof;
 use crate::model::mail::Template;
-use crate::store::{self, WriteOptions, work};
+use crate::store::{self, work};
 
 use super::passkey_ceremony::{open, require_subject};
 
@@ -28,38 +30,41 @@ pub struct Answer<'a> {
     pub states: &'a [&'a str],
 }
 
-/// A challenge that was used up, whatever becomes of its answer.
+/// A challenge that is about to be used up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spent(());
+pub(super) struct Answered {
+    hash: [u8; 32],
+    expires_at: Timestamp,
+}
 
-impl Spent {
-    /// Uses the challenge of an answer up that was verified.
+impl Answered {
+    pub(super) fn of(ceremony: &Ceremony) -> Self {
+        Self {
+            hash: ceremony.hash(),
+            expires_at: ceremony.expires_at,
+        }
+    }
+
+    /// Uses the challenge up.
     ///
     /// # Errors
     /// [`Error::ChallengeNotFound`] if it was answered before.
-    pub(super) async fn of(app: &App, ceremony: &Ceremony) -> Result<Self> {
-        let (hash, expires_at) = (ceremony.hash(), ceremony.expires_at);
-        let work = tx!(tx => {
-            Ok(store::login::used_assertions::spend(tx.conn, &hash, expires_at).await?)
-        });
-        let is_first = app
-            .transaction_with(WriteOptions::STATEMENT, &Requester::named("service"), work)
-            .await?;
-        if is_first {
-            Ok(Self(()))
+    pub(super) async fn spend(self, tx: &mut Tx<'_>) -> Result<()> {
+        if store::login::used_assertions::spend(tx.conn, &self.hash, self.expires_at).await? {
+            Ok(())
         } else {
             Err(Error::ChallengeNotFound)
         }
     }
 }
 
-/// A use of a passkey that is right, and whose challenge was used up.
+/// A use of a passkey that is right.
 #[derive(Debug, Clone)]
 pub(in crate::flows) struct RightPasskey {
     pub(super) user: UserId,
     row: EventId,
     asserted: Asserted,
-    _spent: Spent,
+    answered: Answered,
 }
 
 impl RightPasskey {
@@ -77,12 +82,13 @@ impl RightPasskey {
         }
     }
 
-    /// Keeps what the passkey has shown. The user's row is locked.
+    /// Uses the challenge up, and keeps what the passkey has shown. The user's row is locked.
     ///
     /// # Errors
-    /// [`Error::PasskeyNotFound`] if the passkey was removed meanwhile; [`Error::PasskeyCloned`] if its
-    /// count of signatures has not risen.
+    /// [`Error::ChallengeNotFound`] if the challenge was answered before; [`Error::PasskeyNotFound`] if the passkey was
+    /// removed meanwhile; [`Error::PasskeyCloned`] if its count of signatures has risen meanwhile.
     pub(super) async fn take(&self, tx: &mut Tx<'_>) -> Result<()> {
+        self.answered.spend(tx).await?;
         let stored = store::login::passkeys::lock(tx.conn, self.user, self.row)
             .await?
             .ok_or(Error::PasskeyNotFound)?;
@@ -106,6 +112,29 @@ impl RightPasskey {
     }
 }
 
+impl RightPasskey {
+    /// Uses the challenge up if what was to act on the answer was refused, so that the same answer is not
+    /// good once the refusal has no reason any more. After a fault of the service it may be sent again.
+    ///
+    /// # Errors
+    /// That of the outcome; that of the database if the use could not be kept.
+    pub(in crate::flows) async fn settle<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
+        let Err(error) = outcome else {
+            return outcome;
+        };
+        if error.is_fault() {
+            return Err(error);
+        }
+        let answered = self.answered;
+        let work = tx!(tx => match answered.spend(tx).await {
+            Err(Error::ChallengeNotFound) => Ok(()),
+            spent => spent,
+        });
+        app.transaction(&Requester::named("service"), work).await?;
+        Err(error)
+    }
+}
+
 /// Returns what a passkey proves that has verified its user or not.
 pub(super) fn proof(verified: bool) -> Proof {
     if verified {
@@ -120,7 +149,7 @@ pub(super) fn admits(app: &App) -> impl Fn(&str) -> bool + Sync {
     |origin| app.config.passkeys.admits(origin)
 }
 
-/// Verifies the use of a passkey, by this user or by any user whose passkey it is, and uses its challenge up.
+/// Verifies the use of a passkey: by this user, or by any user whose passkey it is.
 ///
 /// # Errors
 /// [`Error::ChallengeNotFound`], [`Error::PasskeyNotFound`], [`Error::AuthenticationFailed`],
@@ -158,7 +187,6 @@ pub(super) async fn check(
             tracing::debug!(%why, user = %row.user, "a passkey was refused");
             Error::AuthenticationFailed
         })?;
-    let spent = Spent::of(app, &ceremony).await?;
     // Without a question to a known user only the handle says who answers (WebAuthn section 7.2).
     if whose.is_none() && asserted.user_handle.is_none() {
         return Err(Error::AuthenticationFailed);
@@ -169,7 +197,7 @@ pub(super) async fn check(
         user: row.user,
         row: row.id,
         asserted,
-        _spent: spent,
+        answered: Answered::of(&ceremony),
     })
 }
 

@@ -1,6 +1,5 @@
-//! The transaction of a sign-in that began with a passkey, whose challenge was used up before: what the
-//! passkey has shown is kept together with the session, or with the row of a sign-in that waits for its
-//! second step.
+//! The transaction of a sign-in that began with a passkey: its challenge is used up together with the
+//! session, or with the row of a sign-in that waits for its second step.
 
 use std::sync::Arc;
 
@@ -53,7 +52,8 @@ impl Entry {
     /// Locks in the order account, user, passkey, session.
     ///
     /// # Errors
-    /// [`Error::PasskeyNotFound`] if the account or the passkey is gone, and the refusals of the gate.
+    /// [`Error::ChallengeNotFound`] if the challenge was answered before, [`Error::PasskeyNotFound`] if the
+    /// account or the passkey is gone, and the refusals of the gate.
     pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<Entered> {
         self.success.consume_within(tx).await?;
         store::account::user_changes::lock_account(tx.conn, self.user.id).await?;

@@ -83,7 +83,10 @@ async fn within_limits(
     let charges = RateLimitCheck::passkey(app, requester);
     charges.consume(app).await?;
     let outcome = match passkey_answer::check(app, answer, None).await {
-        Ok(right) => enter(app, &right, options, presented, requester).await,
+        Ok(right) => {
+            let entered = enter(app, &right, options, presented, requester).await;
+            right.settle(app, entered).await
+        }
         Err(error) => Err(error),
     };
     match outcome {
@@ -128,7 +131,7 @@ async fn refused(app: &App, answer: Answer<'_>, error: Error, requester: &Reques
     written.map_or_else(|unwritten| unwritten, |()| error)
 }
 
-/// Opens a session, or the second step.
+/// Uses the challenge up and opens a session, or the second step.
 async fn enter(
     app: &App,
     right: &RightPasskey,

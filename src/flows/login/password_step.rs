@@ -9,9 +9,7 @@ use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 use crate::store::{self, work};
 
-use super::factor_code::RightCode;
-
-/// Compares a password with the stored hash of the user.
+/// Compares a password with the stored hash of the user; returns the `users.login_epoch` beside it.
 ///
 /// # Errors
 /// [`Error::InvalidPassword`] if it is wrong, or if the user has none; [`Error::NewPasswordRequired`] if it
@@ -21,7 +19,7 @@ pub(super) async fn check(
     user: UserId,
     typed: &str,
     requester: &Requester,
-) -> Result<RightCode> {
+) -> Result<i64> {
     let password = Password::attempt(typed, app.config.passwords.length)?;
     let known = app
         .db
@@ -38,7 +36,5 @@ pub(super) async fn check(
     if known.must_replace {
         return Err(Error::NewPasswordRequired);
     }
-    Ok(RightCode::Password {
-        epoch: known.user.login_epoch,
-    })
+    Ok(known.user.login_epoch)
 }

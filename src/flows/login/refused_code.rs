@@ -1,15 +1,15 @@
 //! What a wrong code, or a passkey that is refused, leaves behind.
 
 use crate::app::App;
-use crate::flows::Error;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
+use crate::flows::{Error, Result};
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::mail::Template;
 use crate::store;
 
-use super::factor_code::Place;
+use super::factor_code::{Place, RightCode};
 use super::passkey_answer;
 
 /// After so many wrong codes behind a right password the user gets a mail.
@@ -44,6 +44,21 @@ pub(in crate::flows) fn is_void(error: &Error) -> bool {
             | Error::PreviouslyRegistered
             | Error::PasskeyLimitReached
     )
+}
+
+/// Uses the challenge of a passkey up if the step was refused ([`RightPasskey::settle`]). Other codes are
+/// bound to their sign-in, or stay good.
+///
+/// [`RightPasskey::settle`]: passkey_answer::RightPasskey::settle
+pub(in crate::flows) async fn settle<T>(
+    app: &App,
+    right: &RightCode,
+    outcome: Result<T>,
+) -> Result<T> {
+    match right {
+        RightCode::Passkey(right) => right.settle(app, outcome).await,
+        _ => outcome,
+    }
 }
 
 /// Counts a wrong code, records it, and tells the user after ten of them at sign-ins, where the right

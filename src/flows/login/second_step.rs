@@ -142,7 +142,10 @@ async fn attempt(
     charge(app, challenge.id).await?;
     let checked = factor_code::check(app, user.id, code, place, requester).await;
     let done = match checked {
-        Ok(right) => complete(app, &challenge, right, requester).await,
+        Ok(right) => {
+            let completed = complete(app, &challenge, &right, requester).await;
+            refused_code::settle(app, &right, completed).await
+        }
         Err(error) => Err(error),
     };
     let (user, tokens) = match done {
@@ -231,7 +234,7 @@ enum Completion {
 async fn complete(
     app: &App,
     challenge: &Challenge,
-    right: RightCode,
+    right: &RightCode,
     requester: &Requester,
 ) -> Result<Completion> {
     let options = Options {

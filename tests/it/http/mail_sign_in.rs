@@ -545,7 +545,7 @@ async fn a_proof_of_the_mailbox_takes_an_account_that_nothing_ties_to_its_owner(
 }
 
 #[tokio::test]
-async fn a_banned_or_disabled_user_is_refused_and_the_code_is_not_used_up() {
+async fn a_banned_or_disabled_user_is_refused_and_the_code_is_used_up() {
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
     verified(&ana).await;
@@ -557,6 +557,10 @@ async fn a_banned_or_disabled_user_is_refused_and_the_code_is_not_used_up() {
         .await
         .refused(403, "BANNED_USER");
     app.db_script("UPDATE users SET banned = 0").await;
+    tries(&browser, &ana.email, &code)
+        .await
+        .refused(400, "INVALID_OTP");
+    let code = gets(&browser, dir.path(), &app, &ana.email).await;
     tries(&browser, &ana.email, &code).await.ok();
     let operator = Permitted::as_operator();
     let user = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
@@ -794,6 +798,7 @@ async fn codes_in_mails_are_a_second_step_only_where_the_settings_and_the_user_s
     let fresh = Browser::new(&mailing);
     let code = gets(&fresh, dir.path(), &mailing, &bob.email).await;
     tries(&fresh, &bob.email, &code).await.ok();
+    let password = json!({ "password": bob.password, "method": "otp" });
     let refused = fresh.post(enable, &password).await;
     let refused = refused.refused(403, "INSUFFICIENT_USER_AUTHENTICATION");
     assert!(refused.headers.get("www-authenticate").is_none());
