@@ -6,8 +6,8 @@ use crate::model::limit::rate::{Quota, Rule, State, refund, reset};
 use crate::store;
 
 use super::rate_limit::RateLimitCheck;
-use crate::flows::transaction::{Tx, tx};
 use crate::flows::Result;
+use crate::flows::transaction::{Tx, tx};
 
 impl RateLimitCheck {
     /// Clears the failures, in the transaction of what has succeeded.
