@@ -122,7 +122,8 @@ impl RightPasskey {
         let Err(error) = outcome else {
             return outcome;
         };
-        if error.is_fault() {
+        // A copy is found again by its count of signatures, and its alarm is not lost with its challenge.
+        if error.is_fault() || matches!(error, Error::PasskeyCloned(_)) {
             return Err(error);
         }
         let answered = self.answered;
