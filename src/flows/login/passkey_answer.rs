@@ -161,9 +161,8 @@ pub(super) async fn check(
     whose: Option<UserId>,
 ) -> Result<RightPasskey> {
     let ceremony = open(app, answer.states, Purpose::Authenticate)?;
-    match whose {
-        Some(user) => require_subject(app, &ceremony, user).await?,
-        None => {}
+    if let Some(user) = whose {
+        require_subject(app, &ceremony, user).await?;
     }
     let id = crypto::credential_id(answer.response).ok_or(Error::AuthenticationFailed)?;
     let row = app
