@@ -1,6 +1,6 @@
 //! A use of a passkey. Whether it is right is checked before the transaction that acts on it; there the
 //! challenge is used up, and what the passkey has shown is kept. A refusal rolls that back, and the
-//! challenge is used up afterwards, by [`RightPasskey::settle`].
+//! challenge is used up afterwards, by `RightPasskey::settle`.
 
 use serde_json::{Map, Value};
 

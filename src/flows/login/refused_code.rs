@@ -46,10 +46,8 @@ pub(in crate::flows) fn is_void(error: &Error) -> bool {
     )
 }
 
-/// Uses the challenge of a passkey up if the step was refused ([`RightPasskey::settle`]). Other codes are
+/// Uses the challenge of a passkey up if the step was refused (`RightPasskey::settle`). Other codes are
 /// bound to their sign-in, or stay good.
-///
-/// [`RightPasskey::settle`]: passkey_answer::RightPasskey::settle
 pub(in crate::flows) async fn settle<T>(
     app: &App,
     right: &RightCode,
