@@ -110,9 +110,7 @@ impl RightPasskey {
         let now = tx.now();
         Ok(store::login::passkeys::keep_use(tx.conn, &used, now).await?)
     }
-}
 
-impl RightPasskey {
     /// Uses the challenge up if what was to act on the answer was refused, so that the same answer is not
     /// good once the refusal has no reason any more. After a fault of the service it may be sent again.
     ///

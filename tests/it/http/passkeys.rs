@@ -675,7 +675,7 @@ async fn another_user_signs_in_beside_a_pending_sign_in() {
     let options = browser.get(AUTHENTICATE).await.ok();
     assert!(options.body["allowCredentials"].is_array());
     let body = json!({ "response": others.get(&options.body) });
-    let stolen = browser.stolen();
+    let (stolen, kept) = (browser.stolen(), browser.stolen());
     let done = browser.post(verify, &body).await.ok();
     assert_eq!(done.body["session"]["userId"], id(&bob).await);
     assert!(browser.cookie(CHALLENGE_COOKIE).is_none());
@@ -683,7 +683,11 @@ async fn another_user_signs_in_beside_a_pending_sign_in() {
         .post(verify, &body)
         .await
         .refused(400, "CHALLENGE_NOT_FOUND");
-    // The other user is asked for no less than anywhere else, and the pending sign-in goes on.
+    // The pending sign-in goes on in a browser that still has its cookie.
+    kept.uses_passkey(&mut own).await.ok();
+    let session = kept.get("/api/auth/get-session").await.ok();
+    assert_eq!(session.body["user"]["email"], ana.email);
+    // The other user is asked for no less than anywhere else.
     bob.enrols().await;
     others.flags = PRESENT;
     let pending = stolen.uses_passkey(&mut others).await.ok();

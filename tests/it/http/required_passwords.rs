@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::admin::{ask, id, made_admin};
 use super::mail::{posting, received, reset_link};
+use crate::support::software_key::SoftwareKey;
 use crate::support::{TestApp, User, seconds};
 
 fn operator() -> Requester {
@@ -215,4 +216,22 @@ async fn a_server_logs_once_what_the_command_line_changed_beside_it() {
     app.after(seconds(10));
     app.user("cleo").await.sign_in().await;
     assert!(kinds().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_old_password_is_no_step_after_a_passkey_either() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let mut key = SoftwareKey::unverified("stick");
+    ana.adds_passkey(&mut key).await;
+    ana.enrols().await;
+    let step = async |key: &mut SoftwareKey| {
+        let challenge = app.signs_in(key).await.ok().str("challenge");
+        let body = json!({ "challenge": challenge, "password": ana.password });
+        app.post("/api/auth/two-factor/verify-password", &body)
+            .await
+    };
+    step(&mut key).await.ok();
+    assert!(require_of(&ana).await.unwrap());
+    step(&mut key).await.refused(403, "NEW_PASSWORD_REQUIRED");
 }
