@@ -112,17 +112,22 @@ pub(in crate::flows) async fn for_user(
 /// [`Error::InvalidTwoFactorCookie`] if there is none.
 pub async fn for_pending(app: &App, secrets: &[&str]) -> Result<Begun<Use>> {
     let (user, steps) = pending(app, secrets).await?;
+    for_steps(app, &user, steps).await
+}
+
+/// Begins the second step by a passkey of this user, as the gate asks for it.
+async fn for_steps(app: &App, user: &User, steps: Steps) -> Result<Begun<Use>> {
     let needs_verification =
         steps.contains(Steps::VERIFIED_PASSKEY) && !steps.contains(Steps::PASSKEY);
-    for_user(app, &user, needs_verification).await
+    for_user(app, user, needs_verification).await
 }
 
 /// Begins the use of a passkey in a browser: as the second step, if the pending sign-in of one of these
 /// secrets waits for a passkey; otherwise by any user, who begins a sign-in.
 pub async fn for_browser(app: &App, secrets: &[&str]) -> Result<Begun<Use>> {
     match pending(app, secrets).await {
-        Ok((_, steps)) if steps.intersects(Steps::PASSKEY | Steps::VERIFIED_PASSKEY) => {
-            for_pending(app, secrets).await
+        Ok((user, steps)) if steps.intersects(Steps::PASSKEY | Steps::VERIFIED_PASSKEY) => {
+            for_steps(app, &user, steps).await
         }
         // The sign-in of an earlier visit is over or waits for something else, and another one begins.
         Ok(_) | Err(Error::InvalidTwoFactorCookie) => for_any_user(app),
