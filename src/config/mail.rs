@@ -10,9 +10,9 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::model::kernel::loopback::LOOPBACK;
+use crate::model::kernel::mail_sender::{Helo, InvalidHelo, Sender};
 use crate::model::kernel::naming::ServiceName;
 use crate::model::kernel::web_url::is_host;
-use crate::model::mail::{Helo, InvalidHelo, Sender};
 
 use super::Secret;
 use super::reader::Reader;

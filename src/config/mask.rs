@@ -11,6 +11,11 @@ const HIDDEN: &str = "***";
 /// Settings that are secret as a whole.
 const SECRETS: [&str; 2] = ["webhooks.secret", "webhooks.previous_secret"];
 
+/// Returns whether a setting is secret as a whole: one of the list, or the secret of a provider.
+fn is_whole_secret(key: &str) -> bool {
+    SECRETS.contains(&key) || key.starts_with("upstream.") && key.ends_with(".client_secret")
+}
+
 /// Settings of which only scheme, host and port are shown, because their path or query may be a
 /// credential.
 const SECRET_PATHS: [&str; 2] = ["webhooks.url", "traces.otlp_url"];
@@ -19,7 +24,7 @@ const SECRET_PATHS: [&str; 2] = ["webhooks.url", "traces.otlp_url"];
 pub(super) fn setting(key: &str, value: &str) -> String {
     if value.is_empty() {
         String::new()
-    } else if SECRETS.contains(&key) {
+    } else if is_whole_secret(key) {
         HIDDEN.into()
     } else if SECRET_PATHS.contains(&key) {
         Url::parse(value).map_or_else(
@@ -61,7 +66,7 @@ pub(super) fn url(text: &str) -> String {
 /// Returns whether showing the value of this setting would reveal a secret.
 pub(super) fn is_secret(key: &str, value: &str) -> bool {
     !value.is_empty()
-        && (SECRETS.contains(&key) || Url::parse(value).is_ok_and(|url| holds_credential(&url)))
+        && (is_whole_secret(key) || Url::parse(value).is_ok_and(|url| holds_credential(&url)))
 }
 
 /// Returns whether a URL contains a password or another credential.
@@ -160,6 +165,7 @@ mod tests {
         );
         assert_eq!(setting("webhooks.secret", "whsec_geheim"), "***");
         assert_eq!(setting("webhooks.previous_secret", "whsec_geheim"), "***");
+        assert_eq!(setting("upstream.acme.client_secret", "geheim"), "***");
         assert_eq!(setting("webhooks.secret", ""), "");
         assert_eq!(setting("log.level", "debug"), "debug");
     }
@@ -169,6 +175,7 @@ mod tests {
         for (key, value) in [
             ("webhooks.secret", "whsec_x"),
             ("webhooks.previous_secret", "whsec_x"),
+            ("upstream.acme.client_secret", "geheim"),
             ("database.url", "postgres://u:p@h/db"),
             ("database.direct_url", "postgres://u@h/db?password=p"),
             ("mail.smtp_url", "smtps://u:p@mail.example.com"),
@@ -179,6 +186,8 @@ mod tests {
         }
         for (key, value) in [
             ("webhooks.secret", ""),
+            ("upstream.acme.client_id", "client"),
+            ("upstream.acme.client_secret_file", "/run/secrets/acme"),
             ("database.url", "postgres://u@h/db?sslmode=verify-full"),
             ("database.url", "sqlite://data/countersign.db"),
             ("mail.smtp_url", "smtps://mail.example.com"),

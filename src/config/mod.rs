@@ -30,6 +30,7 @@ mod token_values;
 mod tokens;
 mod two_factor;
 mod units;
+pub mod upstream;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -100,6 +101,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[rate_limits]`
     pub rate_limits: RateLimits,
+    /// `[upstream.ID]`: the other issuers at which users may sign in.
+    pub upstream: upstream::Upstreams,
     /// `[webhooks]`; `None` if no webhook is set.
     pub webhooks: Option<Webhooks>,
     /// `audit.retention`; `None` to keep events without limit.

@@ -20,7 +20,7 @@ use super::units::YEAR;
 use super::{Config, Log, LogFormat, Problem, SignIn, SignUp, Traces};
 use super::{
     database, limits, mail, pages, passkeys, passwords, policies, profile, sessions, two_factor,
-    webhooks,
+    upstream, webhooks,
 };
 
 /// Reads `sign_up.require_email_verification`. Where every sign-in needs a second factor, the mailbox is
@@ -104,6 +104,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let of_roles = policies::read(&mut r, &mail, sign_in.require);
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
+    let upstream = upstream::read(&mut r, &public_url);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR))
         .filter(|keep| !keep.is_zero());
     let log = Log {
@@ -160,6 +161,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         sign_in,
         mail,
         rate_limits,
+        upstream,
         webhooks,
         audit_retention,
         pages,

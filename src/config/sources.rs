@@ -25,6 +25,11 @@ const IN_FILES: [&str; 7] = [
     "webhooks.url",
 ];
 
+/// Returns whether a setting can be read from a file of its own.
+fn may_be_in_file(key: &str) -> bool {
+    IN_FILES.contains(&key) || key.starts_with("upstream.") && key.ends_with(".client_secret")
+}
+
 /// The sources of settings; `cli` fills them from the process, tests by hand.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -175,15 +180,14 @@ impl Gathered {
     }
 
     fn put(&mut self, key: String, text: Text, source: &'static str) {
-        let setting = IN_FILES
-            .iter()
-            .find(|name| key.strip_suffix("_file") == Some(name));
+        let setting = key.strip_suffix("_file").filter(|key| may_be_in_file(key));
+        let setting = setting.map(str::to_owned);
         // A path in the settings file is relative to that file.
         let folder = (source == "file").then(|| self.folder.clone());
         let (key, text, in_file) = match (setting, text) {
             (Some(setting), Text::One(path)) => {
                 match secret_file::read(&folder.clone().unwrap_or_default().join(path)) {
-                    Ok(text) => ((*setting).to_owned(), Text::One(text.to_string()), true),
+                    Ok(text) => (setting, Text::One(text.to_string()), true),
                     Err(error) => return self.problem(&key, error.to_string()),
                 }
             }

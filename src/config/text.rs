@@ -89,9 +89,25 @@ fn example(key: &str) -> &'static str {
         "webhooks.secret" | "webhooks.previous_secret" => "whsec_$(openssl rand -base64 32)",
         "webhooks.events" => "refresh_token.reused",
         "traces.otlp_url" => "http://127.0.0.1:4318/v1/traces",
+        key if key.starts_with("upstream.") => of_upstream(key),
         key if key.starts_with("roles.") => "user:list",
         key if key.starts_with("tokens.claims.") => "user.metadata.department",
         _ => "",
+    }
+}
+
+/// Returns an example for a setting of a provider that is empty by default.
+fn of_upstream(key: &str) -> &'static str {
+    match key.rsplit('.').next().unwrap_or_default() {
+        "kind" => "oidc",
+        "name" => "Acme",
+        "issuer" => "https://id.example.com",
+        "client_secret" => "the secret that the provider shows",
+        "key_file" => "AuthKey_ABC123DEFG.p8",
+        "scopes" => "openid, email, profile",
+        "domains" | "hd" => "corp.example",
+        "organizations" => "acme",
+        _ => "1234567890",
     }
 }
 

@@ -47,6 +47,8 @@ impl TwoFactor {
         let mut rules = Rules::ENROLMENT;
         rules.set(Rules::MAILED_CODE, self.email);
         rules.set(Rules::REMEMBERED_DEVICE, self.remember_device.is_some());
+        // An identity has this proof only where `upstream.ID.trust_mfa` says so.
+        rules.insert(Rules::UPSTREAM_FACTORS);
         rules.set(Rules::VERIFIED_MAILBOX, sign_up.require_email_verification);
         Policy {
             least: sign_in.require,

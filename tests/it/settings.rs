@@ -11,9 +11,27 @@ const SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt";
 const FORMER_SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWltZ2Vo";
 
 /// Settings of names of one's own, which the defaults do not show.
-const OWN: [(&str, &str); 2] = [
+const OWN: [(&str, &str); 20] = [
     ("roles.support", "user:list"),
     ("tokens.claims.department", "user.metadata.department"),
+    ("upstream.acme.kind", "oidc"),
+    ("upstream.acme.enabled", "true"),
+    ("upstream.acme.name", "Acme"),
+    ("upstream.acme.issuer", "https://id.acme.example"),
+    ("upstream.acme.client_id", "countersign"),
+    ("upstream.acme.client_secret", "geheim-1"),
+    ("upstream.acme.client_ids", "ios-app"),
+    ("upstream.acme.scopes", "openid"),
+    ("upstream.acme.domains", "acme.example"),
+    ("upstream.acme.email", "authoritative"),
+    ("upstream.acme.sign_up", "requested"),
+    ("upstream.acme.trust_mfa", "false"),
+    ("upstream.acme.allow_private", "false"),
+    ("upstream.google.hd", "corp.example"),
+    ("upstream.microsoft.tenant", "common"),
+    ("upstream.github.organizations", "acme"),
+    ("upstream.github.base_url", "https://git.corp.example"),
+    ("upstream.gitlab.base_url", "https://lab.corp.example"),
 ];
 
 /// A good value where the default is empty, or holds less than it could.
@@ -55,6 +73,26 @@ fn beside(key: &str) -> Vec<(&'static str, &'static str)> {
             ("webhooks.secret", SECRET),
             ("webhooks.events", "*"),
         ],
+        key if key.starts_with("upstream.acme.") => vec![
+            ("upstream.acme.kind", "oidc"),
+            ("upstream.acme.issuer", "https://id.acme.example"),
+            ("upstream.acme.client_id", "countersign"),
+        ],
+        key if key.starts_with("upstream.google.") => vec![
+            ("upstream.google.client_id", "countersign"),
+            ("upstream.google.client_secret", "geheim-1"),
+        ],
+        key if key.starts_with("upstream.microsoft.") => vec![
+            ("upstream.microsoft.client_id", "countersign"),
+            ("upstream.microsoft.client_secret", "geheim-1"),
+        ],
+        key if key.starts_with("upstream.github.") => vec![
+            ("upstream.github.client_id", "countersign"),
+            ("upstream.github.client_secret", "geheim-1"),
+        ],
+        key if key.starts_with("upstream.gitlab.") => {
+            vec![("upstream.gitlab.client_id", "countersign")]
+        }
         _ => Vec::new(),
     }
 }
@@ -192,7 +230,7 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
 /// they mean nothing where it goes: file names, names for people in mails and pages (both are
 /// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
 /// them.
-const TAKES: [(&str, &str); 29] = [
+const TAKES: [(&str, &str); 36] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
     ("database.url", ";,\"'u"),
@@ -222,6 +260,13 @@ const TAKES: [(&str, &str); 29] = [
     ("webhooks.previous_secret", "e"),
     ("traces.otlp_url", ";,'e"),
     ("tokens.claims.department", ";,\"'u"),
+    ("upstream.acme.name", ";,\"'u"),
+    ("upstream.acme.client_secret", ";,\"'ue"),
+    ("upstream.acme.client_ids", ",e"),
+    ("upstream.acme.scopes", ",e"),
+    ("upstream.acme.domains", "e"),
+    ("upstream.google.hd", "e"),
+    ("upstream.github.organizations", ",e"),
 ];
 
 #[test]
