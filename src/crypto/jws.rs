@@ -67,7 +67,7 @@ impl Signer {
 
 /// Builds the JWS compact serialisation (RFC 7515 section 7.1) of an encoded header, which ends
 /// with its full stop, and a payload.
-fn compact(pair: &SigningPair, header: &str, payload: &[u8]) -> Option<String> {
+pub(super) fn compact(pair: &SigningPair, header: &str, payload: &[u8]) -> Option<String> {
     let encoded = |bytes: usize| bytes.div_ceil(3) * 4;
     let length = header.len() + encoded(payload.len()) + 1 + encoded(LONGEST_SIGNATURE);
     let mut token = String::with_capacity(length);

@@ -11,4 +11,5 @@ pub(super) const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
 pub(super) const CODE: &[u8] = b"countersign/code/v1";
 pub(super) const TOTP: &[u8] = b"countersign/totp/v1";
 pub(super) const CEREMONY: &[u8] = b"countersign/ceremony/v1";
+pub(super) const UPSTREAM: &[u8] = b"countersign/upstream/v1";
 pub(super) const ID: &[u8] = b"countersign/master-key/id/v1";

@@ -14,7 +14,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::cookie_purpose::Purpose;
 use super::labels::{
-    CEREMONY, CODE, ID, LATE, MAIL, NEXT, PRESENTER_TAG, PRESENTERS, SEAL, TAG, TOTP,
+    CEREMONY, CODE, ID, LATE, MAIL, NEXT, PRESENTER_TAG, PRESENTERS, SEAL, TAG, TOTP, UPSTREAM,
 };
 use super::{decode_array, encode};
 
@@ -82,6 +82,7 @@ pub struct MasterKey {
     pub(super) totp: [u8; 32],
     pub(super) code: [u8; 32],
     pub(super) ceremony: [u8; 32],
+    pub(super) upstream: [u8; 32],
 }
 
 impl MasterKey {
@@ -109,6 +110,7 @@ impl MasterKey {
             totp: derive(TOTP),
             code: derive(CODE),
             ceremony: derive(CEREMONY),
+            upstream: derive(UPSTREAM),
         }
     }
 
