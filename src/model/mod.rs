@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod federation;
 pub mod kernel;
 pub mod key;
 pub mod limit;

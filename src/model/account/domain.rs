@@ -34,6 +34,11 @@ impl FromStr for Domain {
 }
 
 impl Domain {
+    /// Returns whether a mailbox stands in this domain, or in one below it where that is meant.
+    pub fn covers(&self, email: &Email) -> bool {
+        self.matches(email.domain())
+    }
+
     fn matches(&self, domain: &str) -> bool {
         match domain.strip_suffix(&self.name) {
             Some("") => !self.below,
@@ -56,7 +61,7 @@ pub struct DomainRules {
 impl DomainRules {
     /// Returns whether a user may sign up with this email address.
     pub fn admit(&self, email: &Email) -> bool {
-        let any = |list: &[Domain]| list.iter().any(|d| d.matches(email.domain()));
+        let any = |list: &[Domain]| list.iter().any(|domain| domain.covers(email));
         !any(&self.blocked) && (self.allowed.is_empty() || any(&self.allowed))
     }
 }

@@ -64,6 +64,8 @@ kinds! {
     PasskeyAdded => "passkey.added",
     PasskeyRemoved => "passkey.removed",
     PasskeyCloned => "passkey.cloned",
+    UpstreamLinked => "upstream.linked",
+    UpstreamUnlinked => "upstream.unlinked",
     SessionSteppedUp => "session.stepped_up",
     LoginGuessed => "login.guessed",
     RefreshTokenReused => "refresh_token.reused",

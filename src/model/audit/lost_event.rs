@@ -101,6 +101,13 @@ impl Exported {
                 user,
                 "the removed passkey is good again; the user has to remove it, or run `countersign users reset-factors --passkeys` for the user",
             ),
+            (Some(Kind::UpstreamLinked), Some(_), _) => {
+                Deed::Say("the link to the identity of another issuer is gone; the user has to connect it again")
+            }
+            (Some(Kind::UpstreamUnlinked), Some(user), _) => Deed::EndSessions(
+                user,
+                "the identity of another issuer signs in again; run `countersign users unlink` for the user",
+            ),
             (Some(Kind::RecoveryCodeUsed | Kind::RecoveryCodesRenewed), Some(_), _) => {
                 Deed::Say("recovery codes that were used or replaced are good again; the user should make new ones")
             }
@@ -173,6 +180,8 @@ impl Exported {
                     | Kind::RecoveryCodesRenewed
                     | Kind::PasskeyAdded
                     | Kind::PasskeyRemoved
+                    | Kind::UpstreamLinked
+                    | Kind::UpstreamUnlinked
                     | Kind::AccountReclaimed,
                 ),
                 _,

@@ -8,6 +8,7 @@ pub mod id;
 pub mod locale;
 pub mod location;
 pub mod loopback;
+pub mod mail_sender;
 pub mod mount;
 pub mod naming;
 pub mod numbers;

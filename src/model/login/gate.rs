@@ -89,8 +89,7 @@ pub fn decide(
     if evidence.epoch != account.epoch {
         return Decision::Refuse(Refusal::Outdated);
     }
-    let is_verified = account.mailbox_verified
-        || given.contains_any(&[Proof::Mailbox, Proof::Upstream, Proof::UpstreamWithFactors]);
+    let is_verified = account.mailbox_verified || given.contains(Proof::Mailbox);
     if policy.rules.contains(Rules::VERIFIED_MAILBOX) && !is_verified {
         return Decision::Ask(Steps::MAILBOX);
     }

@@ -98,7 +98,8 @@ impl Proof {
         match self {
             Self::Password => &["pwd"],
             Self::Mailbox | Self::MailedCode => &["email"],
-            Self::Upstream | Self::UpstreamWithFactors => &["fed"],
+            Self::Upstream => &["fed"],
+            Self::UpstreamWithFactors => &["fed", "mfa"],
             Self::Passkey => &["pop"],
             Self::VerifiedPasskey => &["pop", "user"],
             Self::Totp => &["otp"],
@@ -287,7 +288,11 @@ mod tests {
             "pwd device"
         );
         assert_eq!(amr(&[Proof::Password, Proof::RecoveryCode]), "pwd recovery");
-        assert_eq!(amr(&[Proof::Upstream, Proof::UpstreamWithFactors]), "fed");
+        assert_eq!(amr(&[Proof::Upstream]), "fed");
+        assert_eq!(
+            amr(&[Proof::Upstream, Proof::UpstreamWithFactors]),
+            "fed mfa"
+        );
         assert_eq!(amr(&[Proof::Vouched]), "");
     }
 }

@@ -1,0 +1,7 @@
+//! Identities of other issuers: who says what of a user, and whose account an identity opens.
+
+pub mod decide;
+pub mod identity;
+pub mod pending_link;
+pub mod provider;
+pub mod refused;
