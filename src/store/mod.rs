@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit;
 pub mod engine;
 pub mod error;
+pub mod federation;
 pub mod key;
 pub mod limit;
 pub mod login;

@@ -263,6 +263,8 @@ pub struct Account {
     pub provider_id: String,
     /// The user's id at that provider; for a password the id of this service.
     pub account_id: String,
+    /// The scopes that its issuer granted last, with spaces between them.
+    pub scopes: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -271,13 +273,14 @@ pub struct Account {
 
 /// Returns the accounts of a user, oldest first.
 pub async fn accounts(conn: &mut Conn, user: UserId) -> Result<Vec<Account>> {
-    let rows: Vec<(String, String, String, i64, i64)> = on!(conn, c => sqlx::query_as(
-        "SELECT id, provider_id, account_id, created_at, updated_at FROM accounts WHERE user_id = $1 ORDER BY created_at, id")
+    let rows: Vec<(String, String, String, Option<String>, i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT id, provider_id, account_id, scopes, created_at, updated_at FROM accounts WHERE user_id = $1 ORDER BY created_at, id")
         .bind(user.to_string()).fetch_all(c).await)?;
-    let account = |(id, provider_id, account_id, created, updated)| Account {
+    let account = |(id, provider_id, account_id, scopes, created, updated)| Account {
         id,
         provider_id,
         account_id,
+        scopes: Option::unwrap_or_default(scopes),
         created_at: Timestamp(created),
         updated_at: Timestamp(updated),
     };

@@ -49,6 +49,7 @@ pub(super) const LOGIN_CHALLENGES: Table = Table {
         "proofs",
         "delivery",
         "retry",
+        "upstream",
     ],
     numbers: &["login_epoch", "remember", "tries", "expires_at"],
 };

@@ -45,8 +45,11 @@ pub const TABLES: [Table; 26] = [
             "provider_id",
             "account_id",
             "password_hash",
+            "issuer",
+            "email",
+            "scopes",
         ],
-        numbers: &["created_at", "updated_at", "password_epoch"],
+        numbers: &["created_at", "updated_at", "password_epoch", "last_used_at"],
     },
     Table {
         name: "totp",
@@ -219,6 +222,7 @@ pub const TABLES: [Table; 26] = [
             "retry",
             "ticket",
             "proofs",
+            "account_id",
         ],
         numbers: &[
             "idle_ttl",

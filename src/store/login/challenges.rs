@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use crate::model::federation::pending_link::PendingLink;
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
@@ -25,6 +26,8 @@ pub struct Challenge {
     pub remember: bool,
     /// How the refreshes of the session will be retried.
     pub retry: Retry,
+    /// The identity of another issuer that is linked when the session opens.
+    pub upstream: Option<PendingLink>,
     /// When it ends in any case.
     pub expires_at: Timestamp,
 }
@@ -39,6 +42,7 @@ struct Row {
     remember: i64,
     retry: String,
     expires_at: i64,
+    upstream: Option<String>,
 }
 
 fn corrupt(column: &'static str) -> Error {
@@ -61,6 +65,10 @@ impl TryFrom<Row> for Challenge {
             delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
             remember: row.remember != 0,
             retry: Retry::parse(&row.retry).ok_or_else(|| corrupt("retry"))?,
+            upstream: row
+                .upstream
+                .map(|text| PendingLink::parse(&text).ok_or_else(|| corrupt("upstream")))
+                .transpose()?,
             expires_at: Timestamp(row.expires_at),
         })
     }
@@ -69,8 +77,8 @@ impl TryFrom<Row> for Challenge {
 /// Inserts a challenge under the hash of its secret.
 pub async fn insert(conn: &mut Conn, challenge: &Challenge, secret_hash: &[u8; 32]) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO login_challenges (id, secret_hash, user_id, login_epoch, proofs, delivery, remember, retry, tries, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)")
+        "INSERT INTO login_challenges (id, secret_hash, user_id, login_epoch, proofs, delivery, remember, retry, tries, expires_at, upstream)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)")
         .bind(challenge.id.to_string())
         .bind(hash_text(secret_hash))
         .bind(challenge.evidence.user.to_string())
@@ -80,6 +88,7 @@ pub async fn insert(conn: &mut Conn, challenge: &Challenge, secret_hash: &[u8; 3
         .bind(i64::from(challenge.remember))
         .bind(challenge.retry.as_str())
         .bind(challenge.expires_at.0)
+        .bind(challenge.upstream.as_ref().map(PendingLink::to_text))
         .execute(c).await.map(|_| ()))?;
     Ok(())
 }
@@ -91,7 +100,7 @@ pub async fn find(
     now: Timestamp,
 ) -> Result<Option<Challenge>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT id, user_id, login_epoch, proofs, delivery, remember, retry, expires_at FROM login_challenges
+        "SELECT id, user_id, login_epoch, proofs, delivery, remember, retry, expires_at, upstream FROM login_challenges
           WHERE secret_hash = $1 AND expires_at > $2")
         .bind(hash_text(secret_hash)).bind(now.0).fetch_optional(c).await)?;
     row.map(Challenge::try_from).transpose()

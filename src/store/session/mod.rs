@@ -7,6 +7,7 @@ pub mod epochs;
 pub mod list_sessions;
 pub(in crate::store) mod marks;
 pub mod old_sessions;
+pub mod origins;
 pub mod refresh;
 mod refreshed;
 pub mod sessions;

@@ -1,0 +1,3 @@
+//! Identities of other issuers that are linked to accounts.
+
+pub mod links;
