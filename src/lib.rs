@@ -13,6 +13,7 @@
 //! | [`store`] | all SQL |
 //! | [`mail`] | the templates of mails and their transports |
 //! | [`outbound_http`] | outgoing HTTP requests |
+//! | [`upstream`] | other issuers of identities: discovery, codes, id tokens |
 //! | [`connection`] | the reasons why connections to other servers fail |
 //! | [`metrics`] | counters and gauges |
 //! | [`traces`] | spans of requests, sent to a collector |
@@ -42,3 +43,4 @@ pub mod outbound_http;
 pub mod random;
 pub mod store;
 pub mod traces;
+pub mod upstream;
