@@ -20,6 +20,7 @@ use crate::model::limit::rate::Rule;
 use crate::outbound_http;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
+use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -42,6 +43,10 @@ impl App {
         };
         let hasher = Hasher::start(cost, p.threads, p.queue, Arc::clone(&random))
             .map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
+        let metrics = Metrics::new();
+        for provider in config.upstream.iter() {
+            metrics.upstream.know(provider.id.as_str());
+        }
         let now = Timestamp(clock.now_ms());
         let writer = EventId::at(now, random::bytes(&*random)).to_string();
         Ok(Self {
@@ -51,6 +56,8 @@ impl App {
                 .as_ref()
                 .map(|_| outbound_http::Client::new().map_err(|e| unusable("webhooks.url", &e)))
                 .transpose()?,
+            upstream: Upstream::new(&config.upstream, Arc::clone(&clock))
+                .map_err(|e| unusable("upstream", &e))?,
             breached: breached(&config)?,
             mail_waits: Notify::new(),
             refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
@@ -75,7 +82,7 @@ impl App {
             loaded_keys,
             writer,
             process: Process::this(now),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             next_count: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),
             revoked_kids: RevokedKids::default(),

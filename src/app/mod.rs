@@ -35,6 +35,7 @@ use crate::model::kernel::time::Timestamp;
 use crate::outbound_http;
 use crate::random::Random;
 use crate::store::Db;
+use crate::upstream::Upstream;
 
 /// Why a request that needs the keys is refused before they are loaded.
 pub const KEYS_NOT_LOADED: &str = "the keys are not loaded";
@@ -79,6 +80,8 @@ pub struct App {
     pub process: Process,
     /// Makes outgoing requests; `None` if the settings need none.
     pub outgoing: Option<outbound_http::Client>,
+    /// The connections to other issuers.
+    pub upstream: Upstream,
     /// The counters of this process.
     pub metrics: Arc<Metrics>,
     /// Held while the ring is read from the database and put in place.

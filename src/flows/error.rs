@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::crypto::{master_key, password as hashing, seal};
 use crate::model::account::action::Action;
 use crate::model::account::password;
+use crate::model::federation::refused::Refused;
 use crate::model::kernel::id::EventId;
 use crate::model::key::plan;
 use crate::store;
@@ -171,6 +172,39 @@ pub enum Error {
     PasskeyLimitReached,
     #[error("The last way to sign in cannot be removed")]
     LastWayIn,
+    #[error("Provider not found")]
+    ProviderNotFound,
+    #[error("id_token not supported")]
+    IdTokenNotSupported,
+    /// The id token that a client brought is not good, or was used before.
+    #[error("Invalid token")]
+    InvalidIdToken,
+    #[error("The provider cannot be reached. Please try again later.")]
+    UpstreamUnavailable,
+    #[error("The settings do not admit this user of the provider")]
+    UpstreamUserNotAllowed,
+    /// The identity leads to no session, for this reason.
+    #[error("{}", .0.as_str().replace('_', " "))]
+    UpstreamRefused(Refused),
+    #[error("Account not found")]
+    AccountNotFound,
+    #[error("You can't unlink your last account")]
+    FailedToUnlinkLastAccount,
+    #[error("Social account already linked")]
+    SocialAccountAlreadyLinked,
+    #[error("Account not linked - different emails not allowed")]
+    LinkingDifferentEmails,
+    #[error("Account linking is not allowed")]
+    LinkingNotAllowed,
+    /// The tokens of other issuers are not kept.
+    #[error("Access token not found")]
+    AccessTokenNotFound,
+    #[error("Refresh token not found")]
+    RefreshTokenNotFound,
+    #[error("Provider not supported")]
+    ProviderNotSupported,
+    #[error("The URLs are too long")]
+    UrlTooLong,
     #[error("Session expired. Re-authenticate to perform this action.")]
     SessionExpired,
     #[error("Change email is disabled")]

@@ -8,6 +8,7 @@ pub mod authenticated;
 pub(in crate::flows) mod authority;
 pub mod confirm_clock;
 pub mod error;
+pub mod federation;
 pub(in crate::flows) mod find_user;
 pub mod key;
 pub mod limit;

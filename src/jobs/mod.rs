@@ -26,7 +26,7 @@ use crate::flows::audit::{audit_ends, operator_changes};
 use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys, reseal_secrets};
 use crate::flows::limit::operate_limits;
-use crate::flows::ops::{heartbeat, prune};
+use crate::flows::ops::{heartbeat, prune, refresh_issuers};
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
 
@@ -39,7 +39,7 @@ struct Repeated {
     at_rotation: bool,
 }
 
-const JOBS: [Repeated; 8] = [
+const JOBS: [Repeated; 9] = [
     Repeated {
         name: "confirm-keys",
         every: Duration::from_secs(5),
@@ -80,6 +80,17 @@ const JOBS: [Repeated; 8] = [
         name: "operator-changes",
         every: Duration::from_secs(5),
         run: |app| Box::pin(async move { operator_changes::tell(&app).await }),
+        at_rotation: false,
+    },
+    Repeated {
+        name: "issuers",
+        every: Duration::from_secs(60),
+        run: |app| {
+            Box::pin(async move {
+                refresh_issuers::refresh(&app).await;
+                Ok(())
+            })
+        },
         at_rotation: false,
     },
     Repeated {

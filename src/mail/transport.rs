@@ -13,8 +13,8 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use crate::connection::Broken;
 use crate::model::account::email::Email;
 use crate::model::kernel::id::EventId;
+use crate::model::kernel::mail_sender::{Helo, Sender};
 use crate::model::kernel::time::Timestamp;
-use crate::model::mail::{Helo, Sender};
 
 use super::{Inbox, Received, Rendered};
 

@@ -5,6 +5,7 @@
 
 mod gauges;
 pub mod tokens;
+pub mod upstream;
 pub mod verifiers;
 mod words;
 
@@ -51,6 +52,8 @@ pub struct Metrics {
     gauges: Gauges,
     /// Access tokens and the sets that verify them.
     pub tokens: tokens::Tokens,
+    /// Sign-ins at other issuers.
+    pub upstream: upstream::Upstream,
     /// Which verifiers fetched the JWKS.
     pub verifiers: verifiers::Verifiers,
 }
@@ -148,6 +151,7 @@ impl Metrics {
             left_out.clone(),
         );
         let tokens = tokens::Tokens::register(&mut registry);
+        let upstream = upstream::Upstream::register(&mut registry);
         let gauges = Gauges::default();
         // Before the first count the value is unknown, which is not zero.
         for gauge in [
@@ -175,6 +179,7 @@ impl Metrics {
             left_out,
             gauges,
             tokens,
+            upstream,
             verifiers: verifiers::Verifiers::default(),
         }
     }

@@ -63,9 +63,12 @@ pub(in crate::flows) async fn claim(
     let had_password = store::account::users::by_id(tx.conn, user.id)
         .await?
         .is_some_and(|found| found.password_hash.is_some());
+    let had_links = !store::federation::links::of_user(tx.conn, user.id)
+        .await?
+        .is_empty();
     let had_sessions = take_everything(tx, user.id).await?;
     let mut changes = Changes::default();
-    if had_password || had_sessions {
+    if had_password || had_links || had_sessions {
         let what = detail([("profile", profile.as_str().into())]);
         tx.record(Kind::AccountReclaimed, Some(user.id), None, what)
             .await?;

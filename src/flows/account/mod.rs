@@ -26,3 +26,4 @@ pub mod two_factor_session;
 pub mod typed;
 pub mod update_user;
 pub mod verify_email;
+pub(in crate::flows) mod ways_in;

@@ -28,6 +28,7 @@ use crate::store::{self, work};
 
 use super::two_factor::Own;
 use super::two_factor_session::{self, Change};
+use super::ways_in::{self, Ways};
 
 /// What a password manager is told of the passkeys of a user.
 pub struct Signals {
@@ -222,22 +223,22 @@ pub async fn remove(app: &App, own: Own<'_>, id: EventId, requester: &Requester)
         session: own.session.id,
         passkey: id,
         least: app.config.policies.of(&own.user.role).least,
-        by_mail: app.config.sign_in.by_mail && app.config.mail.sends(),
+        ways: Ways::of(app),
         mailed_step: step_code::admit(app, &own.user).is_ok(),
     };
     app.transaction(requester, tx!(tx => removal.run(tx).await))
         .await
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Removal {
     user: UserId,
     session: SessionId,
     passkey: EventId,
     /// The least level that the settings require of the user.
     least: Level,
-    /// Whether users can sign in by mail.
-    by_mail: bool,
+    /// The ways to sign in that the settings offer.
+    ways: Ways,
     /// Whether a code in a mail can be the second step of the user.
     mailed_step: bool,
 }
@@ -253,9 +254,7 @@ impl Removal {
             return Err(Error::NoSuchPasskey);
         }
         let left = store::login::factors::of_user(tx.conn, self.user).await?;
-        let signs_in = left.intersects(Factors::PASSWORD | Factors::PASSKEY)
-            || self.by_mail && user.email_verified;
-        if !signs_in {
+        if !ways_in::are_left(tx, &user, &self.ways).await? {
             return Err(Error::LastWayIn);
         }
         let has_step = left.intersects(Factors::TOTP | Factors::PASSKEY) || self.mailed_step;

@@ -119,6 +119,11 @@ impl RateLimitCheck {
         Self::default().by_network(app, Rule::SignInNetwork, &[], requester)
     }
 
+    /// Makes the check of a sign-in at another issuer: when it begins, and when the browser comes back.
+    pub fn upstream(app: &App, requester: &Requester) -> Self {
+        Self::passkey(app, requester)
+    }
+
     /// Makes the check of a signed-in user's password: counted by session, so that guesses by
     /// strangers do not block it.
     pub fn confirmation(app: &App, session: SessionId) -> Self {

@@ -10,6 +10,7 @@ use crate::crypto::challenge::ChallengeToken;
 use crate::flows::session::open_session::Options;
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
+use crate::model::federation::pending_link::PendingLink;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::login::gate::{Evidence, Steps};
@@ -43,6 +44,7 @@ pub(in crate::flows) struct NewChallenge {
     token: ChallengeToken,
     options: Options,
     id: EventId,
+    upstream: Option<PendingLink>,
 }
 
 impl NewChallenge {
@@ -52,7 +54,15 @@ impl NewChallenge {
             token: ChallengeToken::new(random::bytes(&*app.random)),
             options,
             id: EventId::at(app.now(), random::bytes(&*app.random)),
+            upstream: None,
         }
+    }
+
+    /// Keeps the identity of another issuer that began the sign-in: it is linked with the session.
+    #[must_use]
+    pub(in crate::flows) fn by_upstream(mut self, link: PendingLink) -> Self {
+        self.upstream = Some(link);
+        self
     }
 
     /// Inserts the row of a sign-in with these proofs, which waits for one of these steps.
@@ -69,6 +79,7 @@ impl NewChallenge {
             delivery: self.options.delivery,
             remember: self.options.remember,
             retry: self.options.retry,
+            upstream: self.upstream.clone(),
             expires_at: now + LIFETIME,
         };
         store::login::challenges::insert(tx.conn, &row, &self.token.hash()).await?;

@@ -11,6 +11,7 @@ use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::clearance;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::session::presented::Presented;
+use crate::flows::session::upstream_link::NewLink;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
@@ -244,17 +245,26 @@ async fn complete(
     };
     let outcome = with_current_keys(app, || async {
         let user = challenge::user_of(app, &challenge.evidence).await?.user;
+        let opening = PendingSession::prepare(app, &user, options, requester)?;
         let step = Step {
-            opening: PendingSession::prepare(app, &user, options, requester)?,
+            opening: match &challenge.upstream {
+                Some(link) => opening.by_upstream(NewLink::later(app, link.clone())),
+                None => opening,
+            },
             challenge: challenge.clone(),
             right: right.clone(),
             policies: Arc::clone(&app.config.policies),
             notify: app.config.mail.notify_new_sign_in,
         };
-        app.transaction(requester, tx!(tx => step.run(tx).await))
+        app.transaction(requester, tx!(tx => Box::pin(step.run(tx)).await))
             .await
     })
-    .await?;
+    .await
+    .map_err(|error| match error {
+        // The identity that began the sign-in was linked to another user meanwhile.
+        Error::SocialAccountAlreadyLinked => Error::InvalidTwoFactorCookie,
+        error => error,
+    })?;
     Ok(match outcome {
         Outcome::Open(opening, user, beginning) => {
             let tokens = opening.grant(app, &user, beginning).await?;

@@ -113,6 +113,7 @@ fn page(app: &App, template: Template) -> String {
         | Template::RecoveryCodesRenewed
         | Template::PasskeyRemoved
         | Template::PasskeyCloned
+        | Template::UpstreamUnlinked
         | Template::Link(Purpose::ApproveChange | Purpose::DeleteUser) => "/auth/account",
         // Their reader may have been locked out by the change.
         Template::PasswordChanged
@@ -120,6 +121,7 @@ fn page(app: &App, template: Template) -> String {
         | Template::Code(CodePurpose::SecondStep)
         | Template::FactorEnrolled
         | Template::PasskeyAdded
+        | Template::UpstreamLinked
         | Template::FactorRemoved => "/auth/forgot-password",
         Template::RefreshTokenReused | Template::SignedUpAgain | Template::FactorsReset => {
             "/auth/sign-in"

@@ -17,3 +17,4 @@ mod diagnosis;
 pub mod file_modes;
 pub mod heartbeat;
 pub mod prune;
+pub mod refresh_issuers;

@@ -25,3 +25,4 @@ pub mod session_tokens;
 pub mod session_uses;
 pub(in crate::flows) mod set_aside;
 pub mod sign_out;
+pub(in crate::flows) mod upstream_link;

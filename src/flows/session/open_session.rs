@@ -27,6 +27,7 @@ use super::acting;
 use super::end_session::{SessionRevocation, make_room};
 pub use super::granted::SessionTokens;
 pub use super::options::Options;
+use super::upstream_link::{NewLink, Origin};
 use crate::flows::authenticated::Authenticated;
 use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
@@ -45,6 +46,8 @@ pub struct PendingSession {
     /// Whether the session keeps the end that it was prepared with, which is that of another
     /// session, however late it begins.
     keeps_end: bool,
+    /// Which identity of another issuer opens it.
+    origin: Origin,
     session_token: SessionToken,
     refresh_token: RefreshToken,
     ring: Arc<KeyRing>,
@@ -59,32 +62,6 @@ pub struct Beginning {
     proofs: Proofs,
 }
 
-fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Session {
-    let now = app.now();
-    let bounds = app.config.policies.bounds(&user.role);
-    Session {
-        id: SessionId::at(now, random::bytes(&*app.random)),
-        user_id: user.id,
-        delivery: options.delivery,
-        remember: options.remember,
-        proofs: Proofs::default(),
-        auth_time: now,
-        created_at: now,
-        updated_at: now,
-        expires_at: app
-            .config
-            .sessions
-            .lifetime
-            .within(bounds)
-            .absolute_end(now, options.remember),
-        ip_address: requester.ip_address.clone(),
-        user_agent: requester.user_agent.clone(),
-        impersonated_by: None,
-        retry: options.permitted_retry(app, requester),
-        idle: bounds.idle,
-    }
-}
-
 impl PendingSession {
     /// Draws the tokens; writes nothing.
     pub fn prepare(
@@ -93,7 +70,7 @@ impl PendingSession {
         options: Options,
         requester: &Requester,
     ) -> Result<Self> {
-        Self::of(app, begin(app, user, options, requester), false)
+        Self::of(app, options.session(app, user, requester), false)
     }
 
     /// Prepares an impersonation session, which lasts an hour and no longer than the admin's own
@@ -105,16 +82,12 @@ impl PendingSession {
         requester: &Requester,
     ) -> Result<Self> {
         let own = &admin.session;
-        let session = begin(
-            app,
-            user,
-            Options {
-                delivery: own.delivery,
-                remember: false,
-                retry: own.retry,
-            },
-            requester,
-        );
+        let options = Options {
+            delivery: own.delivery,
+            remember: false,
+            retry: own.retry,
+        };
+        let session = options.session(app, user, requester);
         let hour = session.created_at + IMPERSONATION_LIFETIME;
         let expires_at = [hour, own.expires_at, admin.idle_expires_at]
             .into_iter()
@@ -150,7 +123,16 @@ impl PendingSession {
             user_agent: requester.user_agent.clone(),
             ..before.clone()
         };
-        Self::of(app, session, true)
+        let mut opening = Self::of(app, session, true)?;
+        opening.origin = Origin::OfSession(before.id);
+        Ok(opening)
+    }
+
+    /// Links this identity to the user when the session begins.
+    #[must_use]
+    pub(in crate::flows) fn by_upstream(mut self, link: NewLink) -> Self {
+        self.origin = Origin::Upstream(link);
+        self
     }
 
     fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
@@ -175,6 +157,7 @@ impl PendingSession {
             new,
             lifetime,
             keeps_end,
+            origin: Origin::Own,
             session_token,
             refresh_token,
             ring,
@@ -235,6 +218,7 @@ impl PendingSession {
             };
         };
         let s = &new.session;
+        self.origin.record(tx, s.user_id, s.id).await?;
         let how = detail([
             ("delivery", s.delivery.as_str().into()),
             ("amr", proofs.amr().into()),

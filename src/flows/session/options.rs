@@ -2,9 +2,13 @@
 
 use crate::app::App;
 use crate::config::SameSite;
+use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
-use crate::model::session::session::Delivery;
+use crate::model::kernel::id::SessionId;
+use crate::model::login::proof::Proofs;
+use crate::model::session::session::{Delivery, Session};
 use crate::model::session::ticket::Retry;
+use crate::random;
 
 /// The options that the client chose.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,33 @@ pub struct Options {
 }
 
 impl Options {
+    /// Makes the row of a session with these options.
+    pub(super) fn session(self, app: &App, user: &User, requester: &Requester) -> Session {
+        let now = app.now();
+        let bounds = app.config.policies.bounds(&user.role);
+        Session {
+            id: SessionId::at(now, random::bytes(&*app.random)),
+            user_id: user.id,
+            delivery: self.delivery,
+            remember: self.remember,
+            proofs: Proofs::default(),
+            auth_time: now,
+            created_at: now,
+            updated_at: now,
+            expires_at: app
+                .config
+                .sessions
+                .lifetime
+                .within(bounds)
+                .absolute_end(now, self.remember),
+            ip_address: requester.ip_address.clone(),
+            user_agent: requester.user_agent.clone(),
+            impersonated_by: None,
+            retry: self.permitted_retry(app, requester),
+            idle: bounds.idle,
+        }
+    }
+
     /// Returns how the session retries its refreshes. Tickets need one storage for all parts of the
     /// client: two pages that share the cookies and no storage would each bring a ticket of their own,
     /// and end the session.
