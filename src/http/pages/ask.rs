@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use super::failures::MessagePage;
 use super::form::Form;
 use super::page::Page;
+use super::paths::{CONNECTIONS, with_next};
+use super::upstream::is_about_link;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_WORD;
 use crate::http::edge::query::Query;
@@ -88,34 +90,74 @@ pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>)
     }
 }
 
-/// Answers `GET …/error?error=CODE`; a text that does not look like a code is not repeated.
-pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
-    let is_plain = |code: &&str| {
-        code.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b))
+/// An error of a query: its title, its text, and the page on which the reader can go on.
+struct Told<'p> {
+    title: &'static str,
+    text: &'p str,
+    code: &'p str,
+    href: String,
+    link: &'static str,
+}
+
+/// Tells an answer of a provider that was refused; `None` for another error.
+fn told_of_provider<'p>(page: &'p Page, code: &str, next: &str) -> Option<Told<'p>> {
+    let word = Page::word_of(code)?;
+    let (title, href, link) = if is_about_link(word) {
+        let page = CONNECTIONS.to_owned();
+        ("upstream_refused.link_title", page, "connect.again")
+    } else if word == "email_not_verified" && page.mails() {
+        let page = with_next("/auth/verify-email", next);
+        ("upstream_refused.title", page, "to_new_link")
+    } else {
+        let page = with_next("/auth/sign-in", next);
+        ("upstream_refused.title", page, "to_sign_in")
     };
-    let code = query
-        .no_longer_than("error", MAX_WORD)
-        .filter(is_plain)
-        .unwrap_or("UNKNOWN");
-    let text = page
-        .meaning(&code.to_ascii_uppercase())
-        .unwrap_or_else(|| page.t("fault.link_text"));
-    let is_over = matches!(code, "INVALID_TOKEN" | "TOKEN_EXPIRED");
-    let (href, link) = match (page.app.config.pages.enabled, is_over && page.mails()) {
-        // If the pages are turned off, there is no page to continue to.
-        (false, _) => ("", "to_start"),
-        (true, false) => ("/auth", "to_start"),
-        (true, true) => ("/auth/verify-email", "to_new_link"),
-    };
-    let told = MessagePage {
-        p: &page,
-        title: page.t(if is_over { "fault.link" } else { "fault.400" }),
-        text,
-        code,
-        request_id: "",
+    Some(Told {
+        title,
+        text: page.refused_text(word),
+        code: word,
         href,
         link,
+    })
+}
+
+/// Tells an error of a link in a mail. The code of an unknown one is not repeated.
+fn told_of_link<'p>(page: &'p Page, code: &'p str) -> Told<'p> {
+    let meaning = page.meaning(code);
+    let is_over = matches!(code, "INVALID_TOKEN" | "TOKEN_EXPIRED");
+    let (href, link) = if is_over && page.mails() {
+        ("/auth/verify-email", "to_new_link")
+    } else {
+        ("/auth", "to_start")
     };
-    Page::answer(&told, StatusCode::OK, "")
+    Told {
+        title: if is_over { "fault.link" } else { "fault.400" },
+        text: meaning.unwrap_or_else(|| page.t("fault.link_text")),
+        code: meaning.map_or("UNKNOWN", |_| code),
+        href: href.to_owned(),
+        link,
+    }
+}
+
+/// Answers `GET …/error?error=CODE`, for links of mails and for answers of providers.
+pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
+    let code = query.no_longer_than("error", MAX_WORD).unwrap_or_default();
+    let next = query.redirect_to(&page.app).unwrap_or_default();
+    let upper = code.to_ascii_uppercase();
+    let told = told_of_provider(&page, code, &next).unwrap_or_else(|| told_of_link(&page, &upper));
+    let shown = MessagePage {
+        p: &page,
+        title: page.t(told.title),
+        text: told.text,
+        code: told.code,
+        request_id: "",
+        // If the pages are turned off, there is no page to continue to.
+        href: if page.app.config.pages.enabled {
+            &told.href
+        } else {
+            ""
+        },
+        link: told.link,
+    };
+    Page::answer(&shown, StatusCode::OK, "")
 }

@@ -38,12 +38,14 @@ fn words_of(failure: &Failure) -> (&'static str, &'static str) {
     match code {
         "SESSION_NOT_FRESH" if is_of_admin(failure) => return ("fault.403", "fault.acting_text"),
         "SESSION_NOT_FRESH" => return ("fault.again", "fault.403_text"),
+        "UPSTREAM_UNAVAILABLE" => return ("upstream_refused.title", "fault.503_text"),
         // The settings do not offer it; nothing is wrong with the request.
         "EMAIL_PASSWORD_SIGN_UP_DISABLED"
         | "RESET_PASSWORD_DISABLED"
         | "VERIFICATION_EMAIL_NOT_ENABLED"
         | "EMAIL_SIGN_IN_DISABLED"
-        | "CHANGE_EMAIL_DISABLED" => return ("fault.off", "fault.404_text"),
+        | "CHANGE_EMAIL_DISABLED"
+        | "PROVIDER_NOT_FOUND" => return ("fault.off", "fault.404_text"),
         _ => {}
     }
     match status.as_u16() {

@@ -204,6 +204,11 @@ impl Form {
         page.t(key).clone_into(&mut self.said);
     }
 
+    /// Shows a message about the whole form, by its text.
+    pub(super) fn say_text(&mut self, text: &str) {
+        text.clone_into(&mut self.said);
+    }
+
     /// Shows an error as [`Self::refused`] does, in a form whose current password is the field
     /// `password`.
     pub(super) fn refused_at(

@@ -20,13 +20,15 @@ mod paths;
 mod qr;
 mod strength;
 mod typed;
+mod upstream;
 mod visitor;
 
-use self::account::step_up;
-use self::account::two_step::{self, by_mail, forms as two_step_forms, passkeys};
+use self::account::two_step::{self, by_mail, connections, forms as two_step_forms, passkeys};
+use self::account::{connect, step_up};
 use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
 use self::login::{
-    challenge, email_sign_in, enrol, enter_code, passwords, sign_in, sign_up, verify_email,
+    challenge, email_sign_in, enrol, enter_code, passwords, sign_in, sign_in_with, sign_up,
+    verify_email,
 };
 use std::sync::Arc;
 
@@ -50,6 +52,7 @@ pub(super) fn router() -> Router<Arc<App>> {
             get(email_sign_in::show).post(email_sign_in::send),
         )
         .route("/auth/sign-in/code", post(enter_code::send))
+        .route("/auth/sign-in/with", post(sign_in_with::send))
         .route(
             "/auth/challenge",
             get(challenge::show).post(challenge::send),
@@ -82,6 +85,18 @@ pub(super) fn router() -> Router<Arc<App>> {
             post(account::end_others),
         )
         .route("/auth/account/delete", post(account::delete))
+        .route(
+            "/auth/account/connect",
+            get(connect::show).post(connect::send),
+        )
+        .route(
+            "/auth/account/connections/connect",
+            post(connections::connect),
+        )
+        .route(
+            "/auth/account/connections/disconnect",
+            post(connections::disconnect),
+        )
         .route("/auth/account/security", get(two_step::show))
         .route("/auth/account/security/begin", post(two_step_forms::begin))
         .route(

@@ -8,11 +8,15 @@ use super::visitor::see_other;
 use crate::http::edge::error::Error;
 use crate::http::edge::redirects::query_of;
 
+/// The page of the connected accounts.
+pub(super) const CONNECTIONS: &str = "/auth/account/security";
+
 /// Returns the page that the form of an action stands on: `/auth/account` for
 /// `/auth/account/sessions/end`, `/auth/admin/users/ID` for `/auth/admin/users/ID/ban`.
 pub(super) fn page_of(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let kept = match segments.as_slice() {
+        ["auth", "account", "connections", ..] => return CONNECTIONS.to_owned(),
         ["auth", "admin", "users", _, ..] => 4,
         ["auth", "admin", _, ..] | ["auth", "account", "security", ..] => 3,
         ["auth", "sign-out"] | ["auth"] => 1,
@@ -52,6 +56,11 @@ mod tests {
             ("/auth/account/name", "/auth/account"),
             ("/auth/account/sessions/end-others", "/auth/account"),
             ("/auth/account/security/turn-off", "/auth/account/security"),
+            (
+                "/auth/account/connections/disconnect",
+                "/auth/account/security",
+            ),
+            ("/auth/sign-in/with", "/auth/sign-in"),
             ("/auth/sign-out", "/auth"),
             ("/auth/sign-in/code", "/auth/sign-in/email"),
             ("/auth/challenge/send", "/auth/challenge"),

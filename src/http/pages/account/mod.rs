@@ -2,6 +2,7 @@
 //! shown again with the reason; after a success the browser is redirected here, so that nothing is
 //! sent twice.
 
+pub(super) mod connect;
 mod forms;
 pub(super) mod step_up;
 pub(super) mod two_step;
@@ -12,6 +13,7 @@ use axum::response::Response;
 
 use crate::flows::Error as Refused;
 use crate::flows::account::two_factor;
+use crate::flows::federation::links;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
 use crate::model::login::gate::Factors;
@@ -34,6 +36,8 @@ struct Account<'p> {
     p: &'p Page,
     user: &'p User,
     has_password: bool,
+    /// Whether the page of security lists connected accounts, or providers.
+    has_connections: bool,
     name: &'p Form,
     email: &'p Form,
     password: &'p Form,
@@ -69,6 +73,14 @@ async fn has_password(visitor: &SignedIn) -> Result<bool, Error> {
     Ok(state.factors.contains(Factors::PASSWORD))
 }
 
+/// Returns whether there is a provider, or an account that is connected.
+async fn has_connections(visitor: &SignedIn) -> Result<bool, Error> {
+    let app = &visitor.page.app;
+    let has_any = !app.config.upstream.is_empty()
+        || !links::of_user(app, visitor.who.user.id).await?.is_empty();
+    Ok(has_any)
+}
+
 /// Shows the page with one of its forms as it was sent, and why it was refused.
 async fn account(
     visitor: &SignedIn,
@@ -100,6 +112,7 @@ async fn account(
         p: page,
         user: &who.user,
         has_password: has_password(visitor).await?,
+        has_connections: has_connections(visitor).await?,
         name: form(0),
         email: form(1),
         password: form(2),

@@ -9,5 +9,6 @@ mod mailbox;
 pub(in crate::http) mod passwords;
 mod pending;
 pub(in crate::http) mod sign_in;
+pub(in crate::http) mod sign_in_with;
 pub(in crate::http) mod sign_up;
 pub(in crate::http) mod verify_email;

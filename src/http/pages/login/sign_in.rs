@@ -30,6 +30,7 @@ use crate::http::pages::page::Page;
 use crate::http::pages::passkey::{Button, Way};
 use crate::http::pages::paths::with_next;
 use crate::http::pages::typed;
+use crate::http::pages::upstream::Offer;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 use crate::model::account::user::User;
 use crate::model::login::policy::Demand;
@@ -52,6 +53,8 @@ struct SignIn<'p> {
     /// The page of the sign-in by mail.
     by_mail: String,
     passkey: Button,
+    /// The other issuers; none where the user proves again who is there.
+    providers: Vec<Offer>,
     unproven: bool,
     /// Whether the visitor is signed in and proves the password again.
     again: bool,
@@ -169,6 +172,11 @@ pub(in crate::http::pages) async fn show(
         query: &query_of(&next),
         by_mail: form_of(BY_MAIL, who.is_some(), &next),
         passkey: passkey(&app, who.is_some(), &next),
+        providers: if who.is_some() {
+            Vec::new()
+        } else {
+            page.providers()
+        },
         unproven: false,
         again: who.is_some(),
     };
@@ -231,6 +239,7 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
             query: &query_of(next),
             by_mail: form_of(BY_MAIL, false, next),
             passkey: passkey(&page.app, false, next),
+            providers: page.providers(),
             unproven,
             again: false,
         },

@@ -31,6 +31,7 @@ use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
 use crate::http::pages::paths::with_next;
 use crate::http::pages::typed;
+use crate::http::pages::upstream::Offer;
 use crate::http::pages::visitor::see_other;
 
 #[derive(Template)]
@@ -40,6 +41,7 @@ struct SignUp<'p> {
     f: &'p Form,
     next: &'p str,
     query: &'p str,
+    providers: Vec<Offer>,
 }
 
 pub(in crate::http::pages) async fn show(
@@ -56,6 +58,7 @@ pub(in crate::http::pages) async fn show(
         f: &Form::new("sign-up").filled("email", &page.typed.email),
         next: &next,
         query: &query_of(&next),
+        providers: page.providers_of_sign_up(),
     };
     Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
 }
@@ -85,6 +88,7 @@ pub(in crate::http::pages) async fn send(
                 f: form,
                 next: &next,
                 query: &query_of(&next),
+                providers: page.providers_of_sign_up(),
             },
             error,
             onward(&app, &next),

@@ -66,7 +66,7 @@ pub(super) async fn again(
             .await?
             .is_fresh
         {
-            if form.id() != "delete-passkey" {
+            if !matches!(form.id(), "delete-passkey" | "connect" | "disconnect") {
                 return Err(error);
             }
             let error = form.refused(&visitor.page, error)?;

@@ -3,6 +3,8 @@
 //! or a passkey of a short time ago; until then the page offers only what proves it.
 
 pub(in crate::http::pages) mod by_mail;
+mod connection_list;
+pub(in crate::http::pages) mod connections;
 pub(in crate::http::pages) mod forms;
 mod passkey_list;
 pub(in crate::http::pages) mod passkeys;
@@ -15,6 +17,7 @@ use axum::response::Response;
 use crate::flows::account::passkeys as own_passkeys;
 use crate::flows::account::two_factor;
 use crate::flows::account::two_factor::State;
+use crate::flows::federation::links;
 use crate::flows::permit::to;
 use crate::http::edge::demand;
 use crate::http::edge::error::Error;
@@ -28,6 +31,7 @@ use crate::model::login::gate::Factors;
 use crate::model::login::policy::Demand;
 use crate::model::login::proof::Proof;
 
+use connection_list::Connections;
 use passkey_list::{Needs, Passkeys};
 use way::By;
 
@@ -60,6 +64,7 @@ struct Security<'p> {
     renew: &'p Form,
     turn_off: &'p Form,
     passkeys: Passkeys<'p>,
+    connections: Connections<'p>,
     /// A form that was sent and that the page does not show to this user now: its message alone.
     elsewhere: Option<&'p Form>,
 }
@@ -136,6 +141,8 @@ async fn security(
         (false, false) => Needs::Step,
     };
     let passkeys = Passkeys::of(page, &stored, &sent, &prove_page, needs);
+    let linked = links::of_user(&page.app, who.user.id).await?;
+    let connections = Connections::of(page, &linked, &sent, needs);
     let mut shown = Security {
         p: page,
         email: who.user.email.as_str(),
@@ -156,9 +163,12 @@ async fn security(
         renew: form("renew"),
         turn_off: form("turn-off"),
         passkeys,
+        connections,
         elsewhere: None,
     };
-    let is_shown = shown.visible().contains(&sent.id()) || shown.passkeys.shows_sent();
+    let is_shown = shown.visible().contains(&sent.id())
+        || shown.passkeys.shows_sent()
+        || shown.connections.shows_sent();
     shown.elsewhere = (!is_shown).then_some(&sent);
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
@@ -178,5 +188,20 @@ pub(in crate::http::pages) async fn show(
         Some("email") => "send",
         _ => "step-up",
     };
-    security(&visitor, Form::new(id), None).await
+    let form = match query.no_longer_than("error", MAX_CODE) {
+        Some(code) => not_connected(&visitor.page, code),
+        None => Form::new(id),
+    };
+    security(&visitor, form, None).await
+}
+
+/// Makes the message of an account that was not connected, for the error that the answer of the provider
+/// was refused with.
+fn not_connected(page: &Page, code: &str) -> Form {
+    let mut form = Form::new("connect");
+    match Page::word_of(code) {
+        Some(word) => form.say_text(page.refused_text(word)),
+        None => form.say(page, "connections.failed"),
+    }
+    form
 }
