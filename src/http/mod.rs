@@ -11,9 +11,10 @@ mod pages;
 mod well_known;
 
 use self::api::{
-    accounts, admin, admin_sessions, audit, email_codes, emails, health, invitations, magic_link,
-    mail_proofs, ops, passkey_authentication, passkey_registration, passkeys, passwords, refresh,
-    second_step, sessions, step_up, two_factor, users,
+    accounts, admin, admin_sessions, audit, email_codes, emails, health, invitations,
+    linked_accounts, magic_link, mail_proofs, ops, passkey_authentication, passkey_registration,
+    passkeys, passwords, refresh, second_step, sessions, step_up, two_factor, upstream,
+    upstream_callback, users,
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
@@ -89,7 +90,6 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/step-up/password"), post(step_up::password))
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
-        .route(&at("/list-accounts"), get(users::list_accounts))
         .route(&at("/update-session"), post(users::update_session))
         .route(&at("/admin/list-users"), get(admin::list_users))
         .route(&at("/admin/get-user"), get(admin::get_user))
@@ -142,6 +142,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/oauth2/revoke"), post(oauth::revoke))
         .merge(by_mail(base))
         .merge(by_passkey(base))
+        .merge(by_upstream(base))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
     let mut all = open(app)
@@ -213,6 +214,26 @@ fn by_passkey(base: &str) -> Router<Arc<App>> {
         .route(&at("/passkey/update-passkey"), post(passkeys::rename))
         .route(&at("/passkey/delete-passkey"), post(passkeys::remove))
         .route(&at("/passkey/signals"), get(passkeys::signals))
+}
+
+/// Makes the routes of sign-ins at other issuers, and of the accounts that are linked.
+fn by_upstream(base: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
+        .route(&at("/sign-in/social"), post(upstream::sign_in))
+        .route(&at("/link-social"), post(upstream::link))
+        .route(
+            &at("/callback/{provider}"),
+            get(upstream_callback::redirected).post(upstream_callback::posted),
+        )
+        .route(&at("/list-accounts"), get(linked_accounts::list))
+        .route(&at("/unlink-account"), post(linked_accounts::unlink))
+        .route(&at("/account-info"), get(linked_accounts::account_info))
+        .route(
+            &at("/get-access-token"),
+            post(linked_accounts::access_token),
+        )
+        .route(&at("/refresh-token"), post(linked_accounts::refresh_token))
 }
 
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.

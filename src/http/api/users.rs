@@ -1,4 +1,4 @@
-//! One's own account: `/update-user`, `/verify-password`, `/list-accounts`, `/update-session`.
+//! One's own account: `/update-user`, `/verify-password`, `/update-session`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
@@ -15,7 +15,6 @@ use crate::flows::account::update_user::Profile;
 use crate::flows::permit::to;
 use crate::model::session::session::Delivery;
 
-use crate::http::delivery::session_delivery::renewed;
 use crate::http::edge::body::Fields;
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Name;
@@ -62,21 +61,6 @@ pub(in crate::http) async fn verify_password(
     let password = body.finish(password)?;
     update_user::verify_password(&app, own, &password, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
-}
-
-pub(in crate::http) async fn list_accounts(
-    State(app): State<Arc<App>>,
-    Authenticated(who): Authenticated,
-) -> Result<Response, Error> {
-    let accounts = update_user::accounts(&app, who.user.id).await?;
-    let view = |a: &update_user::Account| {
-        json!({
-            "id": a.id, "accountId": a.account_id, "providerId": a.provider_id, "userId": who.user.id,
-            "createdAt": a.created_at, "updatedAt": a.updated_at, "scopes": [],
-        })
-    };
-    let views: Vec<Value> = accounts.iter().map(view).collect();
-    Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
 /// Refuses: a session has no fields that a client may set, and Better Auth's additional fields do

@@ -10,4 +10,5 @@ pub(in crate::http) mod second_step;
 pub(in crate::http) mod session_delivery;
 pub(in crate::http) mod signed_in;
 pub(in crate::http) mod signed_out;
+pub(in crate::http) mod upstream;
 pub(in crate::http) mod views;

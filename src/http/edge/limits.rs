@@ -35,5 +35,15 @@ pub(in crate::http) const MAX_WORD: usize = 64;
 pub(in crate::http) const MAX_FILTER: usize = 1_024;
 /// Longer than any sealed state of a ceremony.
 pub(in crate::http) const MAX_STATE: usize = 1_024;
+/// Longer than any sealed link to an account of another service.
+pub(in crate::http) const MAX_SEALED_LINK: usize = 4_096;
 /// The name of a passkey.
 pub(in crate::http) const MAX_PASSKEY_NAME: usize = 64;
+/// A nonce that a client has used at another issuer.
+pub(in crate::http) const MAX_NONCE: usize = 1_024;
+/// A scope, or another parameter for an issuer.
+pub(in crate::http) const MAX_SCOPE: usize = 256;
+/// Longer than any authorization code of an issuer.
+pub(in crate::http) const MAX_UPSTREAM_CODE: usize = 4_096;
+/// What Apple sends of a user at the first sign-in.
+pub(in crate::http) const MAX_FIRST_USER: usize = 4_096;

@@ -26,11 +26,23 @@ use crate::http::edge::cookies::SET_AUTH_JWT;
 
 /// Checks the origin of a request, and says in the log which setting refused it.
 pub(in crate::http) fn guard(app: &App, request: &Request) -> Result<(), Error> {
+    if is_answer_of_an_issuer(app, request) {
+        return Ok(());
+    }
     check(request, &app.config.server.trusted_origins).map_err(|refusal| {
         let found = notice(app, request);
         let is_local = app.config.server.is_on_loopback();
         refusal(is_local.then(|| found.to_string()))
     })
+}
+
+/// Returns whether a page of another issuer sends a browser back with a form, from an origin that no setting
+/// names. The sealed state decides: a browser that did not begin the sign-in has none.
+fn is_answer_of_an_issuer(app: &App, request: &Request) -> bool {
+    let base = app.config.server.base_path.as_str();
+    let rest = request.uri().path().strip_prefix(base);
+    let provider = rest.and_then(|rest| rest.strip_prefix("/callback/"));
+    provider.is_some_and(|id| app.config.upstream.find(id).is_some())
 }
 
 /// Whether a request may change what the cookie cache holds: a POST that carries the cache.

@@ -2,6 +2,7 @@
 //! library percent-encodes them.
 
 mod cache;
+pub(in crate::http) mod upstream;
 mod variants;
 
 use super::header_text;
@@ -112,11 +113,14 @@ pub(in crate::http) fn carries_any(app: &App, headers: &HeaderMap) -> bool {
 /// `__Host-…` has none of its guarantees. A value that cannot be decoded is kept as it is, and
 /// invalid bytes in cookies of other applications are skipped.
 fn raw(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
-    let mut values = Vec::new();
     if !headers.contains_key(header::COOKIE) {
-        return values;
+        return Vec::new();
     }
-    let wanted = name.text(app);
+    raw_named(headers, &name.text(app))
+}
+
+fn raw_named(headers: &HeaderMap, wanted: &str) -> Vec<String> {
+    let mut values = Vec::new();
     for line in headers.get_all(header::COOKIE) {
         let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
         let found = Cookie::split_parse(line)

@@ -54,6 +54,12 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::PreviouslyRegistered
         | E::PasskeyLimitReached
         | E::LastWayIn
+        | E::AccountNotFound
+        | E::FailedToUnlinkLastAccount
+        | E::AccessTokenNotFound
+        | E::RefreshTokenNotFound
+        | E::ProviderNotSupported
+        | E::UrlTooLong
         | E::InvalidTarget => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
@@ -61,6 +67,10 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::InvalidCode
         | E::InvalidBackupCode
         | E::PasskeyNotFound
+        | E::InvalidIdToken
+        | E::UpstreamRefused(_)
+        | E::LinkingDifferentEmails
+        | E::LinkingNotAllowed
         | E::AuthenticationFailed
         | E::PasskeyCloned(_)
         | E::RefreshTokenMissing
@@ -78,19 +88,25 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::AdminNotFresh
         | E::InsufficientAuthentication
         | E::SameUserRequired
+        | E::UpstreamUserNotAllowed
         | E::NotAllowed(_)
         | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
         // As Better Auth answers a sign-up; an admin who creates a user, or a change of the email
         // address, gets 400 with the same code.
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::UserNotFound | E::SessionNotFound | E::NoSuchPasskey | E::FailedToGetUserInfo => {
-            StatusCode::NOT_FOUND
-        }
+        E::SocialAccountAlreadyLinked => StatusCode::CONFLICT,
+        E::UserNotFound
+        | E::SessionNotFound
+        | E::NoSuchPasskey
+        | E::ProviderNotFound
+        | E::IdTokenNotSupported
+        | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
         // A replica without the current master key serves no requests, and raises no alarm of
         // reuse.
         E::RefreshUnderWay
         | E::KeysNotReady(_)
+        | E::UpstreamUnavailable
         | E::Unavailable(_)
         | E::Busy
         | E::OutOfTime
