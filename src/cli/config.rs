@@ -8,13 +8,16 @@ use crate::flows::ops::checklist::{Facts, make_list};
 
 use super::output::{self, List};
 use super::table::{name, text};
-use super::{Failure, Output, Result, checklist};
+use super::{Failure, Output, Result, checklist, upstream};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Check the settings: report every problem at once, the rules that apply, and what the settings
     /// mean for this installation
     Check {
+        /// Also ask every provider of [upstream] for its discovery document and public keys
+        #[arg(long)]
+        online: bool,
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -45,7 +48,7 @@ pub(super) fn run(
     config: std::result::Result<Config, Vec<Problem>>,
 ) -> Result<()> {
     match command {
-        ConfigCommand::Check { output } => check(*output, config),
+        ConfigCommand::Check { online, output } => check(*output, *online, config),
         ConfigCommand::Show { output } => {
             show(*output, &config.map_err(Failure::Configuration)?);
             Ok(())
@@ -53,9 +56,13 @@ pub(super) fn run(
     }
 }
 
-fn check(form: Output, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+fn check(
+    form: Output,
+    online: bool,
+    config: std::result::Result<Config, Vec<Problem>>,
+) -> Result<()> {
     if form == Output::Json {
-        return check_for_programs(form, config);
+        return check_for_programs(form, online, config);
     }
     let config = config.map_err(Failure::Configuration)?;
     show(form, &config);
@@ -70,12 +77,24 @@ fn check(form: Output, config: std::result::Result<Config, Vec<Problem>>) -> Res
         policy.publish_before_use(&ring)
     ));
     checklist::print(&make_list(&config, &Facts::default()));
+    upstream::note_registrations(&config);
     output::note("The settings are valid.");
-    Ok(())
+    if !online {
+        return Ok(());
+    }
+    let asked = upstream::ask_all(&config)?;
+    for (provider, answer) in &asked {
+        output::note(&match answer {
+            Ok(found) => format!("✓ {}: {} ({} keys)", provider.id, found.issuer, found.keys),
+            Err(failure) => format!("✗ {}: {failure}", provider.id),
+        });
+    }
+    upstream::refuse_unusable(&asked)
 }
 
 fn check_for_programs(
     form: Output,
+    online: bool,
     config: std::result::Result<Config, Vec<Problem>>,
 ) -> Result<()> {
     let (warnings, problems) = match &config {
@@ -83,12 +102,21 @@ fn check_for_programs(
         Err(problems) => (Vec::new(), problems.clone()),
     };
     let problem = |p: &Problem| json!({ "setting": p.key, "problem": p.message });
-    let members = [
+    let asked = match &config {
+        Ok(config) if online => upstream::ask_all(config)?,
+        _ => Vec::new(),
+    };
+    let mut members = vec![
         ("valid", json!(problems.is_empty())),
         ("problems", problems.iter().map(problem).collect()),
         ("warnings", json!(warnings)),
     ];
+    if online {
+        members.push(("providers", asked.iter().map(upstream::item).collect()));
+    }
     output::object(form, &members);
+    upstream::refuse_unusable(&asked)?;
+    drop(asked);
     config.map(|_| ()).map_err(Failure::Configuration)
 }
 

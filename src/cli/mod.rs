@@ -23,6 +23,7 @@ mod program;
 mod serve;
 mod sessions;
 mod table;
+mod upstream;
 mod users;
 mod values;
 mod webhooks;
@@ -104,6 +105,9 @@ enum Command {
     /// The webhook: rotate-secret
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
+    /// Other issuers at which users sign in: list, check
+    #[command(subcommand)]
+    Upstream(upstream::UpstreamCommand),
     /// The machine's clock: show, confirm
     #[command(subcommand)]
     Clock(clock::Clock),
@@ -220,6 +224,9 @@ fn run(cli: Cli) -> Result<()> {
         webhooks::run(command, &config);
         return Ok(());
     }
+    if let Some(Command::Upstream(command)) = &cli.command {
+        return upstream::run(command, &config);
+    }
     if let Some(Command::Audiences { name, output }) = &cli.command {
         return audiences::run(&config, name.as_deref(), *output);
     }
@@ -270,6 +277,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Config(_)
             | Command::Webhooks(_)
             | Command::Audiences { .. }
+            | Command::Upstream(_)
             | Command::Completions { .. } => Ok(()),
         }
     });

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use unicode_width::UnicodeWidthStr;
 
 use crate::server::{Place, Server, post, sign_up};
@@ -17,10 +17,12 @@ const NAME: &str =
     "Ana 👩‍👩‍👧 Ωμέγα 東京タワー, who has a name that is longer than a line of a terminal";
 
 /// Every command that prints a table.
-const TABLES: [&[&str]; 16] = [
+const TABLES: [&[&str]; 18] = [
     &["users", "list"],
     &["users", "list", "--all"],
     &["users", "show", LONG_EMAIL],
+    &["users", "links", LONG_EMAIL],
+    &["upstream", "list"],
     &["sessions", "list", "--user", LONG_EMAIL],
     &["audit", "list"],
     &["audit", "list", "--all"],
@@ -55,6 +57,9 @@ async fn furnished() -> (Place, Server) {
         "server.trusted_proxies=127.0.0.1",
         &format!("server.ops_listen=127.0.0.1:{ports}"),
         "rate_limits.enabled=true",
+        "upstream.acme.kind=oidc",
+        "upstream.acme.issuer=https://id.example.com/realms/a-realm-whose-name-is-longer-than-a-column",
+        "upstream.acme.client_id=countersign",
     ]);
     let server = place.serve();
     for arguments in [
@@ -89,6 +94,7 @@ async fn furnished() -> (Place, Server) {
         let changed = sqlx::query(sql).bind(LONG_ID).bind(&id);
         changed.execute(&mut database).await.unwrap();
     }
+    connect(&mut database, LONG_ID).await;
     let http = reqwest::Client::new();
     for password in [
         "a good long password",
@@ -112,6 +118,45 @@ async fn furnished() -> (Place, Server) {
         assert_eq!(answer.status(), expected);
     }
     (place, server)
+}
+
+/// The id of the account of another provider that [`connect`] connects.
+const LINK: &str = "01a22fc9-36e5-7577-8412-3bd259b1ec68";
+
+/// Connects an account of another provider to a user.
+async fn connect(database: &mut SqliteConnection, user: &str) {
+    let insert = "INSERT INTO accounts (id, user_id, provider_id, account_id, created_at, updated_at, issuer, email, scopes)
+                  VALUES ($1, $2, 'acme', 'a-subject-that-is-longer-than-a-column-0123456789', 1, 1, 'https://id.example.com', $3, 'openid')";
+    let insert = sqlx::query(insert).bind(LINK).bind(user).bind(LONG_EMAIL);
+    insert.execute(database).await.unwrap();
+}
+
+#[tokio::test]
+async fn connected_accounts_are_listed_and_disconnected() {
+    let place = Place::new(&["mail.transport=log"]);
+    let ana = "ana@example.com";
+    let made = place.json(&["users", "create", ana], "a good long password\n");
+    let database = SqliteConnectOptions::new().filename(place.path("data/countersign.db"));
+    let mut database = database.connect().await.unwrap();
+    connect(&mut database, made["id"].as_str().unwrap()).await;
+    let links = || place.json(&["users", "links", ana], "")["links"].clone();
+    let before = links();
+    assert_eq!(
+        (
+            &before[0]["id"],
+            &before[0]["provider"],
+            &before[0]["email"]
+        ),
+        (&json!(LINK), &json!("acme"), &json!(LONG_EMAIL))
+    );
+    let unlink = |more: &[&str]| place.run(&[&["users", "unlink", ana, LINK], more].concat(), "");
+    assert!(unlink(&["--dry-run"]).status.success());
+    assert_eq!(links(), before);
+    assert!(unlink(&["--yes"]).status.success());
+    assert_eq!(links(), json!([]));
+    let again = unlink(&["--yes"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("Account not found"));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 44] = [
+const COMMANDS: [&[&str]; 46] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -38,6 +38,8 @@ const COMMANDS: [&[&str]; 44] = [
     &["users", "enable", "ana@example.com"],
     &["users", "factors", "ana@example.com"],
     &["users", "reset-factors", "ana@example.com", "--yes"],
+    &["users", "links", "ana@example.com"],
+    &["users", "unlink", "ana@example.com", "x", "--yes"],
     &["users", "delete", "ana@example.com", "--yes"],
     &["sessions", "list", "--user", "ana@example.com"],
     &["sessions", "revoke", "--all", "--yes"],
@@ -59,7 +61,7 @@ const COMMANDS: [&[&str]; 44] = [
 ];
 
 /// Commands that create a database, or that need none.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 12] = [
     "audiences",
     "serve",
     "dev",
@@ -69,6 +71,8 @@ const OTHERS: [&str; 10] = [
     "config check",
     "config show",
     "webhooks rotate-secret",
+    "upstream list",
+    "upstream check",
     "completions",
 ];
 

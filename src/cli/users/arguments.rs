@@ -196,6 +196,26 @@ pub(in crate::cli) enum Users {
         #[command(flatten)]
         caution: Caution,
     },
+    /// Show the accounts of other providers that are connected to a user
+    Links {
+        /// Email address or id of the user
+        user: String,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Disconnect an account of another provider from a user; the sessions that it opened end
+    #[command(
+        after_help = "The ids are those of `countersign users links USER`.\n\nExample:\n  countersign users unlink ana@example.com 01a22fc9-36e5-7577-8412-3bd259b1ec68"
+    )]
+    Unlink {
+        /// Email address or id of the user
+        user: String,
+        /// Id of the connected account
+        account: String,
+        #[command(flatten)]
+        caution: Caution,
+    },
     /// Enable a disabled user
     Enable {
         /// Email address or id of the user

@@ -4,6 +4,7 @@ mod access;
 mod arguments;
 mod change;
 mod factors;
+mod links;
 mod new;
 mod print;
 mod required;
@@ -125,6 +126,12 @@ async fn act(app: &App, command: Users) -> Result<()> {
             let scope = Scope { totp, passkeys }.or_all();
             factors::reset(app, &user, scope, caution).await
         }
+        Users::Links { user, output } => links::show(app, &user, output).await,
+        Users::Unlink {
+            user,
+            account,
+            caution,
+        } => links::unlink(app, &user, &account, caution).await,
         Users::Enable { user, trial } => access::enable(app, &user, trial).await,
     }
 }
