@@ -43,7 +43,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 50] = [
+const FORMS: [PageForm; 54] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -109,6 +109,30 @@ const FORMS: [PageForm; 50] = [
         Anyone,
         "email=$EMAIL&code=$CODE_SIGN_IN&remember=yes&redirect_to=/welcome",
         "/welcome",
+    ),
+    form(
+        "/auth/sign-in/with",
+        Anyone,
+        "provider=github&sign_up=yes&redirect_to=/welcome",
+        "",
+    ),
+    form(
+        "/auth/account/connections/connect",
+        User,
+        "provider=github",
+        "",
+    ),
+    form(
+        "/auth/account/connections/disconnect",
+        User,
+        "id=$LINKED",
+        "/auth/account/security?done=disconnected",
+    ),
+    form(
+        "/auth/account/connect",
+        User,
+        "link=$SEALED",
+        "/auth/account/security?done=connected",
     ),
     form(
         "/api/auth/magic-link/verify",

@@ -50,7 +50,25 @@ const fn changing(path: &'static str, by: By, good: &'static str) -> Endpoint {
 }
 
 /// Every path of the API that takes a body; an architecture test compares the list with the routes.
-const ENDPOINTS: [Endpoint; 63] = [
+const ENDPOINTS: [Endpoint; 69] = [
+    endpoint(
+        "sign-in/social",
+        Anyone,
+        r#"{"provider":"github","callbackURL":"/welcome","newUserCallbackURL":"/new","errorCallbackURL":"/failed","disableRedirect":true,"requestSignUp":true,"scopes":["gist"],"loginHint":"$EMAIL","additionalParams":{"allow_signup":"false"},"tokenDelivery":"body","deviceToken":"x","trustedDeviceToken":"x"}"#,
+    ),
+    endpoint(
+        "link-social",
+        User,
+        r#"{"provider":"github","callbackURL":"/welcome","errorCallbackURL":"/failed","disableRedirect":true,"scopes":["gist"]}"#,
+    ),
+    changing("unlink-account", User, r#"{"accountId":"$LINKED"}"#),
+    endpoint("get-access-token", User, r#"{"accountId":"$LINKED"}"#),
+    endpoint("refresh-token", User, r#"{"accountId":"$LINKED"}"#),
+    endpoint(
+        "callback/github",
+        Anyone,
+        "state=x&code=y&iss=https%3A%2F%2Fgithub.com&error=access_denied&user=%7B%7D",
+    ),
     endpoint(
         "sign-up/email",
         Anyone,
@@ -318,7 +336,9 @@ const ENDPOINTS: [Endpoint; 63] = [
 ];
 
 /// Those of which no body is accepted, and the code of their refusal.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 4] = [
+    ("get-access-token", "ACCESS_TOKEN_NOT_FOUND"),
+    ("refresh-token", "REFRESH_TOKEN_NOT_FOUND"),
     ("update-session", "NO_FIELDS_TO_UPDATE"),
     ("admin/stop-impersonating", "NOT_IMPERSONATING"),
 ];

@@ -14,8 +14,9 @@ use countersign::mail::{Received, Rendered, TemplateContext, Templates, Transpor
 use countersign::model::account::email::Email;
 use countersign::model::kernel::id::EventId;
 use countersign::model::kernel::locale::Locales;
+use countersign::model::kernel::mail_sender::{Helo, Sender};
 use countersign::model::kernel::time::Timestamp;
-use countersign::model::mail::{Helo, Purpose, Sender, Template};
+use countersign::model::mail::{Purpose, Template};
 use countersign_fuzz::placeholders::filled_text;
 use countersign_fuzz::{SERVICE, twins};
 use hkdf::Hkdf;

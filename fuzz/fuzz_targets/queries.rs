@@ -29,7 +29,7 @@ const fn reader(path: &'static str, as_admin: bool, good: &'static str, status: 
 }
 
 /// Every path that is read with `GET`; an architecture test compares the list with the routes.
-const READERS: [Reader; 37] = [
+const READERS: [Reader; 40] = [
     reader(
         "/api/auth/admin/list-users",
         true,
@@ -58,6 +58,13 @@ const READERS: [Reader; 37] = [
     reader("/api/auth/session", false, "", 200),
     reader("/api/auth/token", false, "", 200),
     reader("/api/auth/list-accounts", false, "", 200),
+    reader("/api/auth/account-info", false, "accountId=$LINKED", 400),
+    reader(
+        "/api/auth/callback/github",
+        false,
+        "state=x&code=y&iss=https%3A%2F%2Fgithub.com&error=access_denied",
+        302,
+    ),
     reader(
         "/api/auth/passkey/generate-register-options",
         false,
@@ -122,6 +129,7 @@ const READERS: [Reader; 37] = [
         200,
     ),
     reader("/auth/account", false, "done=name", 200),
+    reader("/auth/account/connect", false, "link=$SEALED", 200),
     reader(
         "/auth/account/security",
         false,

@@ -11,6 +11,7 @@ pub mod refresh_token;
 pub mod service;
 pub mod twins;
 pub mod two_step;
+pub mod upstream;
 
 pub use placeholders::filled;
 pub use service::{Answer, Person, SERVICE};

@@ -4,12 +4,12 @@
 use countersign::crypto::sha256;
 
 use crate::service::{PASSWORD, Service, get, post_json};
-use crate::{passkeys, two_step};
+use crate::{passkeys, two_step, upstream};
 
 type Value = fn(&Service) -> String;
 
 /// The words. Some of them make a request of their own, and only where they stand in the input.
-const WORDS: [(&str, Value); 30] = [
+const WORDS: [(&str, Value); 32] = [
     ("$USER", |service| service.user().id),
     ("$SESSION", |service| service.user().session),
     ("$EMAIL", |service| service.user().email),
@@ -70,6 +70,8 @@ const WORDS: [(&str, Value); 30] = [
     ("$MADE_PASSKEY", passkeys::registration),
     ("$USE_PASSKEY", passkeys::assertion),
     ("$PASSKEY", passkeys::row),
+    ("$SEALED", upstream::question),
+    ("$LINKED", upstream::row),
 ];
 
 /// Returns the text with the words replaced.

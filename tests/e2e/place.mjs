@@ -108,7 +108,7 @@ const words = (text) =>
     .replaceAll(/\?=\s+=\?/g, "?==?")
     .replaceAll(/=\?utf-8\?b\?([^?]*)\?=/gi, (_, encoded) => Buffer.from(encoded, "base64").toString("utf8"));
 
-/** Everything, running; `settings` are ours, `hears` is told of every answer to a browser. */
+/** Everything, running; `settings` are ours, or a function that makes them once the public URL is known; `hears` is told of every answer to a browser. */
 export async function start(settings = [], hears = undefined) {
   const folder = mkdtempSync(join(tmpdir(), "countersign-e2e-"));
   const { ports, release } = await reservePorts(4);
@@ -116,6 +116,7 @@ export async function start(settings = [], hears = undefined) {
   const front = hears ? ports[3] : port;
   const [auth, origin, evil] = [front, appPort, evilPort].map((p) => `http://localhost:${p}`);
   const servers = [...(hears ? [between(port, hears).listen(front, "127.0.0.1")] : []), application(auth).listen(appPort, "127.0.0.1"), application(auth).listen(evilPort, "127.0.0.1")];
+  const own = typeof settings === "function" ? await settings(auth) : settings;
   const mails = join(folder, "mails");
   mkdirSync(mails);
   const fixed = [
@@ -131,11 +132,11 @@ export async function start(settings = [], hears = undefined) {
     "rate_limits.enabled=false",
     "passwords.blocklist=true",
   ];
-  const flags = [...fixed, ...settings].flatMap((s) => ["--set", s]);
+  const flags = [...fixed, ...own].flatMap((s) => ["--set", s]);
   const log = openSync(join(folder, "server.log"), "a");
   const serve = async (more = []) => {
-    const own = more.flatMap((s) => ["--set", s]);
-    const process = spawn(binary, [...flags, ...own, "serve"], { cwd: folder, stdio: ["ignore", log, log] });
+    const further = more.flatMap((s) => ["--set", s]);
+    const process = spawn(binary, [...flags, ...further, "serve"], { cwd: folder, stdio: ["ignore", log, log] });
     await waitFor(async () => (await fetch(`${auth}/health`)).ok, "the server");
     return process;
   };

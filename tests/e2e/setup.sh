@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.."
 work=target/e2e
 mkdir -p "$work"
 cp tests/e2e/*.mjs tests/e2e/*.js tests/e2e/*.jsx tests/e2e/package.json "$work/"
+mkdir -p "$work/upstream" && cp tests/interop/upstream/*.mjs "$work/upstream/"
 cp examples/testing/sign_in.test.mjs "$work/"
 rm -rf "$work/web" && cp -r clients/web/src "$work/web"
 cd "$work"

@@ -18,6 +18,10 @@ mkdir -p "$work/better_auth"
 cp tests/interop/better_auth/* "$work/better_auth/"
 # React Native and Expo themselves are not installed: `native_modules.mjs` stands for them.
 (cd "$work/better_auth" && npm install --silent --no-audit --no-fund --no-package-lock --legacy-peer-deps)
+# The providers at which users sign in; the OpenID provider asks for a newer Node than 20, and only warns.
+mkdir -p "$work/upstream"
+cp tests/interop/upstream/* "$work/upstream/"
+(cd "$work/upstream" && npm install --silent --no-audit --no-fund --no-package-lock)
 # What the TypeScript of the documents imports, and the page of the API.
 mkdir -p "$work/documents"
 cp tests/interop/documents/*.json "$work/documents/"

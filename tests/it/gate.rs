@@ -443,3 +443,25 @@ fn a_live_session_goes_on_exactly_while_the_gate_would_open_it() {
         }
     }
 }
+
+/// What an issuer says of a mailbox is decided with the identity (`model::federation::decide`); the proof
+/// of the identity itself says nothing of it.
+#[test]
+fn an_identity_of_another_issuer_is_no_proof_of_the_mailbox() {
+    let verifying = policy(Level::One, Rules::VERIFIED_MAILBOX);
+    let unverified = Account {
+        mailbox_verified: false,
+        ..account(Factors::PASSWORD, false)
+    };
+    let say =
+        |proofs, account: &Account| decide(&by(proofs), account, verifying, Demand::default(), NOW);
+    for proof in [Proof::Upstream, Proof::UpstreamWithFactors] {
+        let given = Proofs::of(proof, NOW);
+        assert_eq!(say(given, &unverified), Decision::Ask(Steps::MAILBOX));
+        let verified = account(Factors::PASSWORD, false);
+        assert!(matches!(say(given, &verified), Decision::Open(_)));
+        // Beside a proof of the mailbox it opens.
+        let both = given.and(Proof::Mailbox, NOW);
+        assert!(matches!(say(both, &unverified), Decision::Open(_)));
+    }
+}

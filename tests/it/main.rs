@@ -20,3 +20,4 @@ mod migrations;
 mod settings;
 mod store;
 mod support;
+mod upstream;

@@ -1,15 +1,17 @@
 // Where Countersign is deliberately different: the first table of the contract, each with its reason. A rule names the calls or scenarios and the
 // path that it is about, and where it can the values of both sides. A rule that nothing needs any more is an error, and so is one that fits everything.
+import { socialAllowed } from "./social_allowed.mjs";
+
 const added = (t) => t === undefined;
 const isText = (value) => typeof value === "string" && value.length > 0;
 
 // The calls that sign in or change what the session cookie goes with, and thereby set it.
-const signsIn = /^POST \/(sign-in\/email|sign-up\/email|sign-in\/email-otp|passkey\/verify-authentication)$|^POST \/(change-password|update-user|email-otp\/change-email)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/(verify-email|magic-link\/verify)$|^POST \/two-factor\/(verify-totp|verify-otp|verify-backup-code|disable)$/;
+const signsIn = /^GET \/callback\/[a-z]+$|^POST \/(sign-in\/email|sign-up\/email|sign-in\/email-otp|sign-in\/social|passkey\/verify-authentication)$|^POST \/(change-password|update-user|email-otp\/change-email)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/(verify-email|magic-link\/verify)$|^POST \/two-factor\/(verify-totp|verify-otp|verify-backup-code|disable)$/;
 // The calls that answer with an access token, in a header or in the body.
 const mints = /^GET \/(get-session|token)$/;
 const token = String.raw`(headers\.set-auth-jwt|body\.token)`;
 const inToken = (path) => new RegExp(`^${token}\\.${path}$`);
-const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|sign-in\/email-otp|email-otp\/verify-email|magic-link\/verify|passkey\/verify-authentication|list-sessions|change-password|two-factor\/verify-[a-z-]+|admin\/[a-z-]+)$/;
+const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|sign-in\/social|sign-in\/email-otp|email-otp\/verify-email|magic-link\/verify|passkey\/verify-authentication|list-sessions|change-password|two-factor\/verify-[a-z-]+|admin\/[a-z-]+)$/;
 const exactly = (text) => new RegExp(`^${text.replaceAll(/[/:.?*+()]/g, "\\$&")}$`);
 
 // Reasons that several rules share.
@@ -66,6 +68,12 @@ const invalid = [
   ["POST /sign-in/email", "password", "expected a string"],
   ["POST /sign-up/email", "password", "is required"],
   ["POST /sign-up/email", "email", "Invalid email address"],
+  ["POST /sign-in/social", "provider", "is required"],
+  ["POST /sign-in/social", "provider", "expected a string"],
+  ["POST /sign-in/social", "additionalParams", "expected at most 8 short texts, no parameter that this service sets"],
+  ["POST /unlink-account", "accountId", "is required"],
+  ["POST /unlink-account", "accountId", "expected a string"],
+  ...["POST /get-access-token", "POST /refresh-token", "GET /account-info"].map((call) => [call, "accountId", "is required"]),
   ["POST /two-factor/verify-totp", "code", "expected a string"],
   ["POST /update-user", "", "expected an object"],
   ["POST /delete-user", "", "expected an object"],
@@ -102,7 +110,7 @@ const challenged = [
   ...["generate-register-options", "list-user-passkeys"].map((path) => [`GET /passkey/${path}`, "UNAUTHORIZED"]),
   ...["verify-registration", "update-passkey", "delete-passkey"].map((path) => [`POST /passkey/${path}`, "UNAUTHORIZED"]),
   ["POST /passkey/verify-authentication", "PASSKEY_NOT_FOUND"], ["POST /passkey/verify-authentication", "AUTHENTICATION_FAILED"],
-  ["GET /admin/list-users", "UNAUTHORIZED"], ["GET /list-accounts", "UNAUTHORIZED"], ["GET /list-sessions", "UNAUTHORIZED"], ["GET /token", "UNAUTHORIZED"],
+  ["GET /admin/list-users", "UNAUTHORIZED"], ["GET /list-accounts", "UNAUTHORIZED"], ["POST /link-social", "UNAUTHORIZED"], ["POST /link-social", "INVALID_TOKEN"], ["POST /link-social", "LINKING_DIFFERENT_EMAILS_NOT_ALLOWED"], ["POST /unlink-account", "UNAUTHORIZED"], ["POST /sign-in/social", "INVALID_TOKEN"], ["POST /sign-in/social", "OAUTH_LINK_ERROR"], ["GET /list-sessions", "UNAUTHORIZED"], ["GET /token", "UNAUTHORIZED"],
   ["GET /verify-email", "INVALID_TOKEN"], ["POST /change-email", "UNAUTHORIZED"], ["POST /change-password", "UNAUTHORIZED"], ["POST /delete-user", "UNAUTHORIZED"],
   ["POST /revoke-session", "UNAUTHORIZED"], ["POST /sign-in/email", "INVALID_EMAIL_OR_PASSWORD"],
   ["POST /two-factor/enable", "UNAUTHORIZED"], ["POST /two-factor/disable", "UNAUTHORIZED"], ["POST /two-factor/generate-backup-codes", "UNAUTHORIZED"], ["POST /two-factor/get-totp-uri", "UNAUTHORIZED"],
@@ -179,6 +187,7 @@ const outcomes = /^(status|body\.[a-zA-Z]+|cookies\.\d|headers\.(set-auth-token|
 const clientOutcomes = /^client\.\d+\.(ok|nothing|error)$/;
 
 export const allowed = [
+  ...socialAllowed,
   ...codes.map(([call, status, own, code]) => ({ call: exactly(call), status, path: /^body\.code$/, only: (t, o, _, ours) => t === undefined && o === code && ours.status === own, why: `${call}: every error has a code` })),
   ...passedOn.map(([scenario, code]) => ({ scenario: exactly(scenario), path: /^client\.\d+\.error\.code$/, only: (t, o) => t === undefined && o === code, why: `${scenario}: every error has a code, and the client passes it on` })),
   ...invalid.map(([call, field, says]) => ({ call: exactly(call), status: 400, path: /^body\.errors$/, only: (t, o, _, ours) => t === undefined && ours.body.code === "VALIDATION_ERROR" && Object.keys(o).join() === field && o[field].join() === says, why: `${call}: validation names each field` })),
@@ -319,6 +328,9 @@ export const sessionCookie = "better-auth.session_token";
 
 /** Cookies of ours that theirs does not have. */
 export const ownCookies = ["better-auth.refresh_token", "better-auth.known_device", "better-auth.email_code"];
+
+/** What keeps a sign-in at a provider that has begun, on either side: theirs has one for all tabs, ours one for each. `social.mjs` holds what it is good for. */
+export const stateCookies = ["better-auth.state", "better-auth.upstream.<state>"];
 
 const trusted = (o) => (o.origin === "<base>" ? "<base>" : null);
 const unlessKeys = (value, keys = null) => (o) => (o.call?.endsWith("/jwks") ? keys : value);

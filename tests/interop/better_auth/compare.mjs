@@ -1,28 +1,30 @@
 // node compare.mjs '[{set, theirs, ours, command, mails, place}, …]': every scenario of each set against Better Auth and against Countersign, exchange by
 // exchange; exits 1 on a difference that `allowed.mjs` does not name and, where every set is played, on a rule there that nothing needs. `command` is
-// our command line, to be run in the folder `place`, `mails` the folder into which ours puts mails; theirs has doors for tests.
+// our command line, to be run in the folder `place`, `mails` the folder into which ours puts mails; theirs has doors for tests. `upstream` are the URLs of
+// the providers at which users of both sign in.
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { passkeyClient } from "@better-auth/passkey/client";
 import { createAuthClient } from "better-auth/client";
 import { adminClient, emailOTPClient, jwtClient, magicLinkClient, twoFactorClient } from "better-auth/client/plugins";
-import { allowed, ownCookies, ownHeaders, sharedHeaders } from "./allowed.mjs";
+import { allowed, ownCookies, ownHeaders, sharedHeaders, stateCookies } from "./allowed.mjs";
 import { mailCached, mailClosed, mailSignIn } from "./mail_sign_in.mjs";
 import { passkeys } from "./passkeys.mjs";
 import { Recorder, differences, normal } from "./recorder.mjs";
 import { bare, cached, closed, mail, refusals, scenarios, verifying } from "./scenarios.mjs";
 import { actAsBrowser } from "./software_authenticator.mjs";
+import { social } from "./social.mjs";
 import { twoFactor } from "./two_factor.mjs";
 
-const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, mail_sign_in: mailSignIn, mail_closed: mailClosed, mail_cached: mailCached, passkeys, verifying, bare, closed, cached };
+const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, two_factor: twoFactor, mail_sign_in: mailSignIn, mail_closed: mailClosed, mail_cached: mailCached, passkeys, social, verifying, bare, closed, cached };
 const pairs = JSON.parse(process.argv[2]);
 actAsBrowser();
 
 /** What a scenario works with, on one side. */
 class Side {
-  constructor(base, name, { promote, make, mails, asks }) {
-    Object.assign(this, { base, name, promote, make, mails, asks, read: {}, exchanges: [], notes: [] });
+  constructor(base, name, { promote, make, mails, asks, upstream }) {
+    Object.assign(this, { base, name, promote, make, mails, asks, upstream, read: {}, exchanges: [], notes: [] });
   }
 
   email = (name) => `${name.toLowerCase()}-${this.name.replaceAll(/[^a-z]+/gi, "-").toLowerCase()}@example.com`;
@@ -116,16 +118,18 @@ async function play(base, run, name, doors) {
 }
 
 /** What each side has for tests. */
-function doors({ theirs, command: [binary, ...settings], mails, place }) {
+function doors({ theirs, command: [binary, ...settings], mails, place, upstream }) {
   return {
     theirs: {
       asks: false,
+      upstream,
       promote: async (email) => fetch(`${theirs}/promote?email=${encodeURIComponent(email)}`),
       make: async (email, password) => fetch(`${theirs}/make?${new URLSearchParams({ email, password })}`),
       mails: async () => (await fetch(`${theirs}/mails`)).json(),
     },
     ours: {
       asks: true,
+      upstream,
       promote: async (email) => execFileSync(binary, [...settings, "users", "set-role", email, "admin"], { stdio: "pipe", cwd: place }),
       make: async (email, password) => execFileSync(binary, [...settings, "users", "create", email, "--name", "Ana", "--email-verified"], { input: `${password}\n`, stdio: "pipe", cwd: place }),
       mails: async () => folder(mails),
@@ -189,7 +193,7 @@ console.log(`${count} scenarios, ${exchanges} exchanges, ${used.size} rules used
 process.exitCode = bad + idle.length > 0 ? 1 : 0;
 
 function strip({ raw, ...exchange }) {
-  const cookies = exchange.cookies?.filter((line) => !ownCookies.some((name) => line.startsWith(`${name}=`)));
+  const cookies = exchange.cookies?.filter((line) => ![...ownCookies, ...stateCookies].some((name) => line.startsWith(`${name}=`)));
   return { ...exchange, cookies };
 }
 

@@ -113,7 +113,7 @@ function cookie(line) {
   const [pair, ...attributes] = line.split("; ");
   const [name, value] = [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)];
   const kept = attributes.filter((a) => !a.startsWith("Expires="));
-  return `${name}=${value === "" ? "" : "…"}; ${kept.sort().join("; ")}`;
+  return `${name.replace(/\.upstream\.[\w-]{8}$/, ".upstream.<state>")}=${value === "" ? "" : "…"}; ${kept.sort().join("; ")}`;
 }
 
 const shapes = [
@@ -133,6 +133,7 @@ export function normal(value, key = "") {
   if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, normal(v, k)]));
   if (typeof value !== "string") return value;
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return normal(jwt(value), "jwt");
+  if (["url", "location"].includes(key) && /[?&]code_challenge=/.test(value)) return away(new URL(value));
   if (key === "kid" || (key === "x" && /^[\w-]{43}$/.test(value))) return "<key>";
   // Theirs are 32 bytes, ours 20; the rest of the URI is the same.
   // What an authenticator and the server make up for a passkey. Both have 32 bytes, and the user's handle has as many.
@@ -141,6 +142,13 @@ export function normal(value, key = "") {
   if (key === "totpURI") return value.replace(/\bsecret=([A-Z2-7]{32}|[A-Z2-7]{52})&/, "secret=<secret>&");
   if (key === "token" && (/^css_/.test(value) || /^[A-Za-z0-9]{32}$/.test(value) || /^[0-9a-f-]{36}$/.test(value))) return "<token>";
   return shapes.reduce((text, [shape, name]) => (shape.test(text) ? name : text), value);
+}
+
+/** Where a browser is sent to sign in: each parameter by itself, in the order of their names. What is random has to be there. */
+function away({ origin, pathname, searchParams }) {
+  const random = ["state", "nonce", "code_challenge"];
+  const said = (name, value) => (random.includes(name) && value.length >= 32 ? "<random>" : value.replace(/^http:\/\/localhost:\d+\/api\/auth\//, "<base>/api/auth/"));
+  return { at: origin + pathname, ...Object.fromEntries([...searchParams].sort().map(([name, value]) => [name, said(name, value)])) };
 }
 
 /** Header and claims of a token; points in time become lifetimes, counted from `iat`. */

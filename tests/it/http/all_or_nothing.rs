@@ -20,6 +20,7 @@ use countersign::flows::account::{
 };
 use countersign::flows::audit::{deliver_webhooks, record_startup};
 use countersign::flows::confirm_clock;
+use countersign::flows::federation::operate_links;
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::{change_keys, load_keys, reseal_secrets, rewrap};
 use countersign::flows::limit::operate_limits;
@@ -28,6 +29,7 @@ use countersign::flows::ops::abandon_keys;
 use countersign::flows::ops::dev::Dev;
 use countersign::flows::ops::{heartbeat, prune};
 use countersign::flows::permit::Permitted;
+use countersign::flows::session::form_token;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::open_session::Options;
 use countersign::model::audit::event::Requester;
@@ -42,9 +44,11 @@ use super::impersonation::act;
 use super::mail::{only, posting, received};
 use super::mail_sign_in::code_of;
 use super::reapply::{export, parsed};
+use super::upstream::{ACCOUNTS, Place, SIGN_IN};
 use crate::support::authenticator::Authenticator;
+use crate::support::issuer::{CLIENT_ID, Says};
 use crate::support::software_key::SoftwareKey;
-use crate::support::{Answer, TestApp, User, minutes, seconds};
+use crate::support::{Answer, Browser, TestApp, User, minutes, seconds};
 
 /// Flows whose refusal is kept together with what it wrote, and what that is.
 const COMMITTED: [(&str, &str); 9] = [
@@ -60,7 +64,7 @@ const COMMITTED: [(&str, &str); 9] = [
 ];
 
 /// Flows that are several transactions, each of which is whole by itself, and why.
-const SEVERAL: [(&str, &str); 20] = [
+const SEVERAL: [(&str, &str); 27] = [
     (
         "sign in within limits",
         "an attempt counts before the password is looked at",
@@ -112,6 +116,34 @@ const SEVERAL: [(&str, &str); 20] = [
     (
         "finish a sign-in with a mailed code",
         "a try counts before the code is looked at",
+    ),
+    (
+        "sign up at an issuer",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "sign in at an issuer",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "link an identity by a sign-in",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "take an account back by an identity",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "wait for a second step after an issuer",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "sign in with an id token",
+        "the answer of the issuer is used up before the account is looked at",
+    ),
+    (
+        "link an identity at an issuer",
+        "the answer of the issuer is used up before the account is looked at",
     ),
     ("deliver a code", "a mail is held while it is sent"),
     ("deliver a request", "a mail is held while it is sent"),
@@ -903,6 +935,123 @@ async fn a_flow_of_a_code_as_the_second_step_that_fails_keeps_nothing() {
     let body = json!({ "challenge": challenge, "code": code, "trustDevice": true });
     rig.post(file, name, path, "", body).await;
     rig.tell("mailed second steps");
+}
+
+#[tokio::test]
+async fn a_flow_of_an_identity_that_fails_keeps_nothing() {
+    let place = Place::start().await;
+    let app = &place.app;
+    let mut rig = Rig::new(app).await;
+    let (bob, eve, carl) = (
+        app.user("bob").await,
+        app.user("eve").await,
+        app.user("carl").await,
+    );
+    app.db_execute("UPDATE users SET email_verified = 1, version = version + 1 WHERE email <> 'eve@example.com'")
+        .await
+        .unwrap();
+    carl.enrols().await;
+    eve.sign_in().await;
+    // The browser is sent away by another process, in which nothing fails.
+    let other = app.replica(&[]).await.unwrap();
+    let goes = async |browser: &Browser, path: &str, says: Says| {
+        let body =
+            json!({ "provider": "acme", "callbackURL": "/done", "errorCallbackURL": "/failed" });
+        let begun = browser.at(&other).post(path, &body).await.ok();
+        let query = place.at_issuer(&begun, says);
+        place.comes_back(browser, "acme", &query).await
+    };
+    for (file, name, says) in [
+        (
+            "federation/callback",
+            "sign up at an issuer",
+            Says::user("ana", "ana@example.com"),
+        ),
+        (
+            "federation/sign_in",
+            "sign in at an issuer",
+            Says::user("ana", "ana@example.com"),
+        ),
+        (
+            "federation/sign_in",
+            "link an identity by a sign-in",
+            Says::user("bob", &bob.email),
+        ),
+        (
+            "federation/sign_in",
+            "take an account back by an identity",
+            Says::user("eve", &eve.email),
+        ),
+        (
+            "federation/sign_in",
+            "wait for a second step after an issuer",
+            Says::user("carl", &carl.email),
+        ),
+    ] {
+        rig.flow(file, name, async || {
+            goes(&Browser::new(app), SIGN_IN, says.clone()).await
+        })
+        .await;
+    }
+    let says = Says::user("ana", "ana@example.com");
+    let name = "sign in with an id token";
+    let count = std::cell::Cell::new(0);
+    rig.flow("federation/id_token", name, async || {
+        count.set(count.get() + 1);
+        let nonce = count.get().to_string();
+        let token = place.issuer.id_token(CLIENT_ID, Some(&nonce), &says);
+        let body = json!({ "provider": "acme", "idToken": { "token": token, "nonce": nonce } });
+        app.post(SIGN_IN, &body).await
+    })
+    .await;
+    // In a session: linking, with a question and without, and taking a way in away.
+    let (browser, link) = (bob.browser().await, "/api/auth/link-social");
+    let (file, name) = ("federation/links", "link an identity at an issuer");
+    rig.flow(file, name, async || {
+        goes(&browser.stolen(), link, Says::user("bob-2", &bob.email)).await
+    })
+    .await;
+    let asked = goes(&browser, link, Says::user("bob-3", "other@example.com")).await;
+    let (_, question) = asked.header("location").split_once("?link=").unwrap();
+    let session = browser.get("/api/auth/get-session").await.ok();
+    let session = session.body["session"]["id"].as_str().unwrap().to_owned();
+    let csrf = form_token::of(&app.app, session.parse().unwrap()).unwrap();
+    let fields = [("csrf", csrf.as_str()), ("link", question)];
+    let (file, name) = ("federation/confirm", "link an identity after a question");
+    rig.flow(file, name, async || {
+        browser
+            .stolen()
+            .form("/auth/account/connect", &fields)
+            .await
+    })
+    .await;
+    let held = bob.sign_in().await.session;
+    let accounts = app.get_as(ACCOUNTS, &held).await.ok().body;
+    let rows: Vec<String> = accounts
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["providerId"] == "acme")
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    let body = json!({ "accountId": rows[0] });
+    let (file, name) = ("federation/links", "take a way in away");
+    rig.post(file, name, "/unlink-account", &held, body).await;
+    let user = id(&bob).await.parse().unwrap();
+    let (file, name) = ("federation/operate_links", "take a user's way in away");
+    rig.flow(file, name, async || {
+        operate_links::unlink(
+            &app.app,
+            Permitted::as_operator(),
+            user,
+            &rows[1],
+            &requester(),
+        )
+        .await
+    })
+    .await;
+    rig.tell("identities");
 }
 
 #[tokio::test]

@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::admin::{id, made_admin};
-use super::mail::{only, posting, received};
+use super::mail::{only, received};
 use super::mail_sign_in::code_of;
+use super::upstream::Place;
 use crate::support::authenticator::Authenticator;
 use crate::support::contract::{DOCUMENT, template};
+use crate::support::issuer::{CLIENT_ID, Says};
 use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, TestApp, User, minutes, seconds};
 
@@ -55,7 +57,11 @@ fn operations() -> Vec<Operation> {
                     let parameters = operation["parameters"].as_array();
                     Operation {
                         method: method.to_uppercase().parse().unwrap(),
-                        path: path.replace("{token}", "x").replace("{name}", "all"),
+                        path: path
+                            .replace("{token}", "x")
+                            .replace("{name}", "all")
+                            // A provider of the settings may post its answer from a foreign page.
+                            .replace("{id}", "unknown"),
                         body: media.map(|media| if media.contains_key(JSON) { JSON } else { FORM }),
                         parameter: parameters
                             .into_iter()
@@ -165,7 +171,8 @@ fn request(
 
 #[tokio::test]
 async fn every_documented_status_of_every_path_is_seen() {
-    let (app, dir) = posting(&[]).await;
+    let place = Place::start().await;
+    let (app, dir) = (place.app.clone(), &place.dir);
     let mut seen = Seen(BTreeSet::new());
     let root = made_admin(&app, "root").await.sign_in().await.session;
     let ana = app.user("ana").await;
@@ -181,6 +188,7 @@ async fn every_documented_status_of_every_path_is_seen() {
     second_factors(&mut seen, &app, &root).await;
     verifiers(&mut seen, &app).await;
     passkeys(&mut seen, &app).await;
+    providers(&mut seen, &place).await;
     overload(&mut seen, &app).await;
     // Last, because it moves the clock by which a new connection to the database would be awaited.
     let admin = made_admin(&app, "shape").await.sign_in().await.session;
@@ -299,6 +307,7 @@ async fn accounts(seen: &mut Seen, app: &TestApp, ana: &User) {
         .await;
 }
 
+/// Users sign in at another issuer, connect it and disconnect it.
 async fn mails(seen: &mut Seen, app: &TestApp, dir: &std::path::Path, ana: &User) {
     let session = ana.sign_in().await.session;
     received(app, dir).await;
@@ -491,6 +500,58 @@ async fn passkeys(seen: &mut Seen, app: &TestApp) {
     let well_known = "/.well-known/webauthn";
     seen.see(app, 404, get(well_known, None)).await;
     seen.see(&related, 200, get(well_known, None)).await;
+}
+
+/// A user signs in at another issuer, links an identity and takes it away.
+async fn providers(seen: &mut Seen, place: &Place) {
+    let (app, issuer) = (&place.app, &place.issuer);
+    let known = json!({ "provider": "acme" });
+    let unknown = json!({ "provider": "unknown" });
+    let native = |says: &Says, id: &str| {
+        let token = issuer.id_token(CLIENT_ID, Some(id), says);
+        json!({ "provider": "acme", "idToken": { "token": token, "nonce": id } })
+    };
+    let bad = json!({ "provider": "acme", "idToken": { "token": "x" } });
+    let path = "sign-in/social";
+    let begun = seen.see(app, 200, post(path, None, &known)).await;
+    seen.see(app, 404, post(path, None, &unknown)).await;
+    seen.see(app, 401, post(path, None, &bad)).await;
+    let query = place.at_issuer(&begun, Says::user("nora", "nora@example.com"));
+    let back = format!("callback/acme?{query}");
+    seen.see(app, 302, get(&back, None)).await;
+    let fields = [("code", "x"), ("state", "x")];
+    seen.see(app, 303, form("callback/acme", None, &fields))
+        .await;
+    let (nora, olga) = (app.user("nora").await, app.user("olga").await);
+    let session = nora.sign_in().await.session;
+    let of_other = olga.sign_in().await.session;
+    let own = Says::user("nora", &nora.email);
+    let marked = "UPDATE users SET email_verified = 1, version = version + 1";
+    app.db_execute(marked).await.unwrap();
+    let path = "link-social";
+    seen.see(app, 401, post(path, None, &known)).await;
+    seen.see(app, 200, post(path, Some(&session), &known)).await;
+    seen.see(app, 404, post(path, Some(&session), &unknown))
+        .await;
+    seen.see(app, 200, post(path, Some(&session), &native(&own, "1")))
+        .await;
+    seen.see(app, 409, post(path, Some(&of_other), &native(&own, "2")))
+        .await;
+    let accounts = seen.see(app, 200, get("list-accounts", Some(&session)));
+    let row = accounts.await.body[1]["id"].clone();
+    let body = json!({ "accountId": row });
+    for path in ["get-access-token", "refresh-token"] {
+        seen.see(app, 401, post(path, None, &body)).await;
+        seen.see(app, 400, post(path, Some(&session), &body)).await;
+    }
+    seen.see(app, 401, get("account-info?accountId=x", None))
+        .await;
+    seen.see(app, 400, get("account-info?accountId=x", Some(&session)))
+        .await;
+    let path = "unlink-account";
+    seen.see(app, 401, post(path, None, &body)).await;
+    seen.see(app, 400, post(path, Some(&of_other), &body)).await;
+    seen.see(app, 200, post(path, Some(&session), &body)).await;
 }
 
 async fn deletion(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {

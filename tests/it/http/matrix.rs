@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 145] = [
+const ROUTES: [(&str, Rule); 158] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -86,7 +86,15 @@ const ROUTES: [(&str, Rule); 145] = [
     ("POST /email-otp/reset-password", Open),
     ("POST /email-otp/request-email-change", OwnAlone),
     ("POST /email-otp/change-email", OwnAlone),
+    ("POST /sign-in/social", Open),
+    ("GET /callback/{provider}", Open),
+    ("POST /callback/{provider}", Open),
+    ("POST /link-social", OwnAlone),
     ("GET /list-accounts", Own),
+    ("POST /unlink-account", OwnAlone),
+    ("GET /account-info", Own),
+    ("POST /get-access-token", Own),
+    ("POST /refresh-token", Own),
     ("POST /update-session", Own),
     ("GET /admin/list-users", Needs(A::ListUsers)),
     ("GET /admin/get-user", Needs(A::GetUser)),
@@ -125,6 +133,7 @@ const ROUTES: [(&str, Rule); 145] = [
     ("GET /auth/sign-in/email", Open),
     ("POST /auth/sign-in/email", Open),
     ("POST /auth/sign-in/code", Open),
+    ("POST /auth/sign-in/with", Open),
     ("POST /auth/challenge/send", Open),
     ("POST /auth/challenge/enrol", Open),
     ("GET /auth/challenge", Open),
@@ -150,6 +159,10 @@ const ROUTES: [(&str, Rule); 145] = [
         OwnOr(A::RevokeSessions),
     ),
     ("POST /auth/account/delete", OwnAlone),
+    ("GET /auth/account/connect", OwnAlone),
+    ("POST /auth/account/connect", OwnAlone),
+    ("POST /auth/account/connections/connect", OwnAlone),
+    ("POST /auth/account/connections/disconnect", OwnAlone),
     ("GET /auth/account/security", OwnAlone),
     ("GET /auth/step-up", OwnAlone),
     ("POST /auth/step-up", OwnAlone),

@@ -187,7 +187,12 @@ async fn the_number_of_series_does_not_grow_with_what_strangers_send() {
 
 #[tokio::test]
 async fn what_the_dashboard_and_the_alerts_ask_for_is_there_and_explained() {
-    let app = TestApp::start().await;
+    let provider = [
+        ("upstream.acme.kind", "oidc"),
+        ("upstream.acme.issuer", "https://id.example.com"),
+        ("upstream.acme.client_id", "countersign"),
+    ];
+    let app = TestApp::with(&provider).await;
     app.user("ana").await;
     let text = scrape(&app).await;
     let series = regex::Regex::new(r"# TYPE (countersign_\w+) (\w+)").unwrap();

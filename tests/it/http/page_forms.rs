@@ -65,7 +65,9 @@ async fn every_page_is_also_there_with_a_slash_at_its_end() {
             (plain.status, plain.header("location")),
             "{path}"
         );
-        assert!(plain.status.as_u16() < 400 || path == "/auth/reset-password");
+        // These two need what the query of their link brings.
+        let needs_link = ["/auth/reset-password", "/auth/account/connect"].contains(&path.as_str());
+        assert!(plain.status.as_u16() < 400 || needs_link, "{path}");
         pages += 1;
     }
     assert!(pages >= 12, "{pages} pages were found");
@@ -90,8 +92,11 @@ async fn the_path_of_every_form_that_is_opened_by_hand_leads_to_its_page() {
         let answer = browser.get(&path).await;
         assert_eq!(answer.status, 303, "{path}: {}", answer.text);
         let page = answer.header("location").to_owned();
-        // The form for a code stands on the page that sends it, beside this path and not above it.
-        let is_above = path.starts_with(&page) || path == "/auth/sign-in/code";
+        // The form for a code stands on the page that sends it, and those of connected accounts on the
+        // page of security, beside these paths and not above them.
+        let is_beside =
+            path == "/auth/sign-in/code" || path.starts_with("/auth/account/connections/");
+        let is_above = path.starts_with(&page) || is_beside;
         assert!(is_above && page != path, "{path} {page}");
         let shown = browser.get(&page).await;
         assert!(shown.status.as_u16() < 400, "{path} {page}");

@@ -3,15 +3,16 @@
 //! requests are drawn at random by a seed.
 
 use std::cell::RefCell;
-use std::path::Path;
 
 use countersign::random::{SeededRandom, bytes};
 use serde_json::{Map, Value, json};
 
 use super::admin::id;
-use super::mail::{posting, received};
+use super::mail::received;
 use super::matrix::routes;
+use super::upstream::Place;
 use crate::support::authenticator::Authenticator;
+use crate::support::issuer::{CLIENT_ID, Callback, Says};
 use crate::support::software_key::SoftwareKey;
 use crate::support::{Answer, Browser, DEVICE_COOKIE, SESSION_COOKIE, TestApp, User};
 
@@ -22,7 +23,11 @@ const STEPS: usize = 6;
 const WALKS: usize = 500;
 
 /// What the thief has learned, to be sent again.
-struct Knowledge {
+struct Knowledge<'k> {
+    /// The service and the issuer, where the thief has an identity with the mailbox of the user.
+    place: &'k Place,
+    /// The answer of the issuer that the browser is to bring back.
+    callback: Option<Callback>,
     random: SeededRandom,
     email: String,
     passwords: Vec<String>,
@@ -37,7 +42,12 @@ struct Knowledge {
     options: Value,
 }
 
-impl Knowledge {
+impl Knowledge<'_> {
+    /// What the issuer says: the mailbox is in the hands of the thief, too, so it is proven.
+    fn identity(&self) -> Says {
+        Says::user("the identity of a thief", &self.email)
+    }
+
     fn below(&self, end: usize) -> usize {
         let drawn = u64::from_le_bytes(bytes(&self.random));
         usize::try_from(drawn % u64::try_from(end).unwrap()).unwrap()
@@ -66,8 +76,15 @@ impl Knowledge {
             | "redirect_to" => "/welcome".into(),
             "tokenDelivery" => ["body", "cookie"][self.below(2)].into(),
             "grant_type" => "refresh_token".into(),
-            "trustDevice" | "rememberMe" | "revokeOtherSessions" => true.into(),
+            "trustDevice" | "rememberMe" | "revokeOtherSessions" | "requestSignUp" => true.into(),
             "delivery" => "body".into(),
+            "provider" => ["acme", "acme", "other", "github"][self.below(4)].into(),
+            "idToken" => {
+                let nonce = u64::from_le_bytes(bytes(&self.random)).to_string();
+                let issuer = &self.place.issuer;
+                let token = issuer.id_token(CLIENT_ID, Some(&nonce), &self.identity());
+                json!({ "token": token, "nonce": nonce })
+            }
             "response" if self.options["rp"].is_object() => {
                 self.key.borrow_mut().create(&self.options)
             }
@@ -110,6 +127,10 @@ impl Knowledge {
         if ["mailed", "recovery", "current"].contains(&field) {
             return self.below(4) == 0;
         }
+        // With an id token no sign-in at the issuer begins.
+        if field == "idToken" {
+            return self.below(2) == 0;
+        }
         if is_token && !self.tokens.iter().any(|(name, _)| name == field) {
             self.below(8) == 0
         } else {
@@ -134,7 +155,7 @@ impl Knowledge {
 }
 
 /// Every field that a route of a sign-in or of an account reads.
-const FIELDS: [&str; 32] = [
+const FIELDS: [&str; 36] = [
     "email",
     "newEmail",
     "password",
@@ -167,6 +188,10 @@ const FIELDS: [&str; 32] = [
     "delivery",
     "state",
     "response",
+    "provider",
+    "idToken",
+    "requestSignUp",
+    "accountId",
 ];
 
 /// Routes at which a sign-in goes on are drawn more often than others.
@@ -188,6 +213,8 @@ fn weighted() -> Vec<String> {
             "change-password",
             "email-otp",
             "magic-link",
+            "social",
+            "callback",
         ]
         .iter()
         .any(|word| route.contains(word))
@@ -204,7 +231,7 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-async fn request(browser: &Browser, knows: &Knowledge, route: &str) -> Answer {
+async fn request(browser: &Browser, knows: &Knowledge<'_>, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     let is_page = path == "/" || path.starts_with("/auth");
     let path = if is_page {
@@ -216,7 +243,24 @@ async fn request(browser: &Browser, knows: &Knowledge, route: &str) -> Answer {
         .replace("{token}", &encoded(&knows.token("token")))
         .replace("{id}", &knows.user)
         .replace("{kid}", "none")
-        .replace("{name}", "all");
+        .replace("{name}", "all")
+        .replace("{provider}", "acme");
+    if let Some(callback) = knows
+        .callback
+        .as_ref()
+        .filter(|_| path.contains("/callback/"))
+    {
+        let (code, state) = (callback.code.as_str(), callback.state.as_str());
+        return if method == "GET" {
+            browser
+                .follow(&format!("{path}?{}", callback.query()))
+                .await
+        } else {
+            browser
+                .form(&path, &[("code", code), ("state", state)])
+                .await
+        };
+    }
     let mut fields = Map::new();
     for field in FIELDS {
         if knows.sends(field) {
@@ -259,8 +303,7 @@ async fn sessions(app: &TestApp, user: &str) -> i64 {
 }
 
 struct Walk<'w> {
-    app: &'w TestApp,
-    dir: &'w Path,
+    place: &'w Place,
     ana: &'w User,
     own: &'w Authenticator,
     /// Whether the walker has the device, as its owner.
@@ -273,6 +316,8 @@ struct Outcome {
     reached: bool,
     /// Whether a code or a link of a mail was taken as the first step of a sign-in.
     began_by_mail: bool,
+    /// Whether an identity was taken as the first step.
+    began_by_identity: bool,
     told: String,
 }
 
@@ -283,10 +328,17 @@ const BY_MAIL: [&str; 3] = [
     "POST /magic-link/verify",
 ];
 
+/// Where an identity of another issuer is proven as the first step of a sign-in.
+const BY_IDENTITY: [&str; 3] = [
+    "POST /sign-in/social",
+    "GET /callback/{provider}",
+    "POST /callback/{provider}",
+];
+
 impl Walk<'_> {
     /// Takes one walk.
     async fn take(&self, seed: u64, drawn: &[String]) -> Outcome {
-        let (app, user) = (self.app, id(self.ana).await);
+        let (app, user) = (&self.place.app, id(self.ana).await);
         let mut codes = vec![
             "000000".to_owned(),
             self.own.code(app, -30),
@@ -296,6 +348,8 @@ impl Walk<'_> {
             codes = vec![self.own.code(app, 0), self.own.codes[0].clone()];
         }
         let mut knows = Knowledge {
+            place: self.place,
+            callback: None,
             random: SeededRandom::new(seed),
             email: self.ana.email.clone(),
             passwords: vec![self.ana.password.clone()],
@@ -308,7 +362,7 @@ impl Walk<'_> {
         };
         let browser = Browser::new(app);
         let before = sessions(app, &user).await;
-        let (mut steps, mut began_by_mail) = (Vec::new(), false);
+        let (mut steps, mut began_by_mail, mut began_by_identity) = (Vec::new(), false, false);
         for _ in 0..STEPS {
             // Two of three requests are a natural next one: a sign-in, or the second step of one.
             let next: &[&str] = if browser.cookie("better-auth.two_factor").is_some() {
@@ -317,6 +371,8 @@ impl Walk<'_> {
                     "POST /passkey/verify",
                     "POST /auth/challenge",
                 ]
+            } else if knows.callback.is_some() && knows.below(4) > 0 {
+                &BY_IDENTITY[1..]
             } else if !knows.mailed.is_empty() && knows.below(2) == 0 {
                 &BY_MAIL
             } else {
@@ -342,6 +398,18 @@ impl Walk<'_> {
             if answer.body["timeout"].is_number() {
                 knows.options = answer.body.clone();
             }
+            if route.contains("/callback/") {
+                knows.callback = None;
+            }
+            let begun = answer.body["url"].as_str();
+            let begun = begun.filter(|url| url.starts_with(self.place.issuer.url()));
+            if let Some(url) = begun.filter(|url| !url.contains("/login/oauth/")) {
+                let says = knows.identity();
+                knows.callback = Some(self.place.issuer.authorize(url, says));
+            }
+            let is_pending = answer.body["twoFactorRedirect"] == true
+                || answer.header("location").starts_with("/auth/challenge");
+            began_by_identity |= is_pending && BY_IDENTITY.contains(&route.as_str());
             began_by_mail |= BY_MAIL.contains(&route.as_str())
                 && (answer.body["twoFactorRedirect"] == true
                     || answer.header("location").starts_with("/auth/challenge"));
@@ -359,7 +427,7 @@ impl Walk<'_> {
             .iter()
             .any(|word| route.contains(word))
             {
-                for mail in received(app, self.dir).await {
+                for mail in received(app, self.place.dir.path()).await {
                     if mail.text.contains("token=") || mail.text.contains("/reset-password/") {
                         knows.tokens.push(("token".into(), mail.token()));
                     }
@@ -374,6 +442,7 @@ impl Walk<'_> {
         Outcome {
             reached: sessions(app, &user).await > before,
             began_by_mail,
+            began_by_identity,
             told: format!("seed {seed}: {steps:#?}"),
         }
     }
@@ -381,29 +450,36 @@ impl Walk<'_> {
 
 #[tokio::test]
 async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session() {
-    let (app, dir) = posting(&[("rate_limits.enabled", "false")]).await;
-    let ana = super::mail::verified(&app, dir.path(), "ana").await;
+    let place = Place::with(&[("rate_limits.enabled", "false")]).await;
+    let app = &place.app;
+    let ana = super::mail::verified(app, place.dir.path(), "ana").await;
     let own = ana.enrols().await;
     app.after(crate::support::minutes(30));
     let drawn = weighted();
     let walks = std::env::var("WALKS").map_or(WALKS, |text| text.parse().unwrap());
     let thief = Walk {
-        app: &app,
-        dir: dir.path(),
+        place: &place,
         ana: &ana,
         own: &own,
         has_device: false,
     };
-    let mut by_mail = 0;
+    let (mut by_mail, mut by_identity) = (0, 0);
     for seed in 0..walks {
         let walk = thief.take(u64::try_from(seed).unwrap(), &drawn).await;
         assert!(!walk.reached, "{}", walk.told);
         by_mail += usize::from(walk.began_by_mail);
+        by_identity += usize::from(walk.began_by_identity);
     }
     assert!(
         by_mail >= walks / 50,
         "only {by_mail} of {walks} walks of the thief began a sign-in by mail"
     );
+    assert!(
+        by_identity >= walks / 50,
+        "only {by_identity} of {walks} walks of the thief began a sign-in by an identity"
+    );
+    // No gate has opened, so no identity of the thief is linked.
+    assert_eq!(place.links().await, 0);
     // The factor is still there, and asked for.
     assert_eq!(
         app.db_number("SELECT two_factor FROM users WHERE email LIKE 'ana%'")
@@ -432,7 +508,7 @@ async fn who_has_the_password_and_the_mailbox_but_no_device_reaches_no_session()
         "only {reached} of {walks} walks of the owner reached a session"
     );
     println!(
-        "{walks} walks of {STEPS} requests over {} routes, {by_mail} began a sign-in by mail; with the device {reached} of {walks} reached a session, {both} of them by mail",
+        "{walks} walks of {STEPS} requests over {} routes, {by_mail} began a sign-in by mail and {by_identity} by an identity; with the device {reached} of {walks} reached a session, {both} of them by mail",
         routes().len()
     );
 }

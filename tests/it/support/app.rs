@@ -161,6 +161,16 @@ impl TestApp {
         .unwrap()
     }
 
+    /// With values in the settings that no text of a setting makes.
+    pub async fn with_config(extra: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
+        let (dir, place) = somewhere().await;
+        let settings = Arc::new(settings(&dir, &place, extra));
+        let clock = Arc::new(TestClock::at(START));
+        Self::open((dir, place), settings, &[], clock, 7, change)
+            .await
+            .unwrap()
+    }
+
     async fn open(
         (dir, place): (Arc<TempDir>, Arc<Place>),
         settings: Arc<Vec<(String, String)>>,

@@ -22,12 +22,14 @@ type Key = (String, String, u16);
 static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<std::sync::Arc<Validator>>>>> =
     LazyLock::new(Mutex::default);
 
-/// Returns the path as the document writes it; two paths have a parameter.
+/// Returns the path as the document writes it; three paths have a parameter.
 pub fn template(path: &str) -> &str {
     if path.starts_with("/api/auth/reset-password/") {
         "/api/auth/reset-password/{token}"
     } else if path.starts_with("/api/auth/jwks/") {
         "/api/auth/jwks/{name}"
+    } else if path.starts_with("/api/auth/callback/") {
+        "/api/auth/callback/{id}"
     } else {
         path
     }

@@ -158,8 +158,8 @@ impl TestApp {
             .unwrap();
     }
 
-    pub async fn db_text(&self, sql: &'static str) -> Option<String> {
-        sqlx::query_scalar(sql)
+    pub async fn db_text(&self, sql: &str) -> Option<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
             .fetch_optional(&mut self.db().await)
             .await
             .unwrap()

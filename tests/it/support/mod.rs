@@ -8,6 +8,7 @@ pub mod contract;
 pub mod cookies;
 pub mod db;
 pub mod gate;
+pub mod issuer;
 pub mod jar;
 pub mod logs;
 pub mod software_key;
