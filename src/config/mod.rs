@@ -28,6 +28,7 @@ mod sources;
 mod text;
 mod token_values;
 mod tokens;
+mod traces;
 mod two_factor;
 mod units;
 pub mod upstream;
@@ -53,6 +54,7 @@ pub use problem::Problem;
 pub use secret::Secret;
 pub use sessions::SameSite;
 pub use sources::Sources;
+pub use traces::Traces;
 pub use two_factor::TwoFactor;
 pub use webhooks::Webhooks;
 
@@ -240,15 +242,6 @@ impl SignUp {
 pub struct SignIn {
     pub by_mail: bool,
     pub require: Level,
-}
-
-/// `[traces]`
-#[derive(Debug, Clone)]
-pub struct Traces {
-    /// The URL of the collector, such as `http://127.0.0.1:4318/v1/traces`.
-    pub url: Option<Url>,
-    /// The fraction of traces that are kept, from 0 to 1.
-    pub sample: f64,
 }
 
 /// `[log]`

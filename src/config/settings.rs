@@ -17,10 +17,10 @@ use super::server::{public_url, server};
 use super::sources::Sources;
 use super::tokens::tokens;
 use super::units::YEAR;
-use super::{Config, Log, LogFormat, Problem, SignIn, SignUp, Traces};
+use super::{Config, Log, LogFormat, Problem, SignIn, SignUp};
 use super::{
-    database, limits, mail, pages, passkeys, passwords, policies, profile, sessions, two_factor,
-    upstream, webhooks,
+    database, limits, mail, pages, passkeys, passwords, policies, profile, sessions, traces,
+    two_factor, upstream, webhooks,
 };
 
 /// Reads `sign_up.require_email_verification`. Where every sign-in needs a second factor, the mailbox is
@@ -124,7 +124,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         "json, or human on a terminal",
         "it depends on whether the standard error of `serve` is a terminal",
     );
-    let traces = traces(&mut r, allow_insecure);
+    let traces = traces::read(&mut r, allow_insecure);
     let roles = r.names_under("roles", naming::role);
     let roles: Vec<(String, Vec<String>)> = roles
         .into_iter()
@@ -151,7 +151,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         tokens,
         sessions,
         policies: Arc::new(Policies::new(
-            two_factor.policy(&sign_up, sign_in),
+            two_factor.policy(&sign_up, sign_in, &upstream),
             of_roles,
         )),
         two_factor,
@@ -172,24 +172,6 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         effective: r.effective,
         warnings,
     })
-}
-
-fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
-    let url = r
-        .parsed("traces.otlp_url", "", |text| {
-            webhooks::check_url(text, allow_insecure)
-        })
-        .flatten();
-    let sample = r.parsed("traces.sample", "1", |t| {
-        t.parse::<f64>()
-            .ok()
-            .filter(|share| (0.0..=1.0).contains(share))
-            .ok_or_else(|| format!("{t:?} is not a share from 0 to 1"))
-    });
-    Traces {
-        url,
-        sample: sample.unwrap_or_default(),
-    }
 }
 
 /// Checks a level, or `target=level` pairs. The library takes a misspelt level for a target, and

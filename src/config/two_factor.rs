@@ -6,6 +6,7 @@ use crate::config::units::{HOUR, MINUTE};
 
 use super::mail::Mail;
 use super::reader::Reader;
+use super::upstream::Upstreams;
 use super::{SignIn, SignUp};
 use crate::model::kernel::location;
 use crate::model::kernel::origin::TrustedOrigins;
@@ -43,12 +44,14 @@ impl TwoFactor {
     }
 
     /// Returns what a sign-in has to reach by the settings.
-    pub(super) fn policy(&self, sign_up: &SignUp, sign_in: SignIn) -> Policy {
+    pub(super) fn policy(&self, sign_up: &SignUp, sign_in: SignIn, upstream: &Upstreams) -> Policy {
         let mut rules = Rules::ENROLMENT;
         rules.set(Rules::MAILED_CODE, self.email);
         rules.set(Rules::REMEMBERED_DEVICE, self.remember_device.is_some());
-        // An identity has this proof only where `upstream.ID.trust_mfa` says so.
-        rules.insert(Rules::UPSTREAM_FACTORS);
+        // An identity has this proof only where `upstream.ID.trust_mfa` says so; where no section does any
+        // more, live sessions by it are below the policy.
+        let is_trusted = upstream.iter().any(|provider| provider.trust_mfa);
+        rules.set(Rules::UPSTREAM_FACTORS, is_trusted);
         rules.set(Rules::VERIFIED_MAILBOX, sign_up.require_email_verification);
         Policy {
             least: sign_in.require,

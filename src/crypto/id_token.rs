@@ -59,7 +59,7 @@ pub struct IdToken {
 pub enum Rejected {
     #[error("it is not a compact JWS of at most 16 KiB")]
     Malformed,
-    #[error("its header has a critical member or another type")]
+    #[error("its header has a critical member, or it is a token of another type")]
     Header,
     #[error("its algorithm is not that of the key")]
     Algorithm,
@@ -90,6 +90,11 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<IdToken, Rejected> {
     let claims = claims_of_signed(token, keys)?;
+    // An access token or a logout token of the same issuer may have all that an id token has.
+    let is_other_type = |typ: &Value| !matches!(typ.as_str(), Some("ID" | "JWT"));
+    if claims.contains_key("events") || claims.get("typ").is_some_and(is_other_type) {
+        return Err(Rejected::Header);
+    }
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let issuer = text("iss").ok_or(Rejected::Issuer)?;
     check_issuer(issuer, expected.issuer, text("tid"))?;
@@ -371,11 +376,15 @@ mod tests {
             json!({ "sub": "x".repeat(255) }),
             json!({ "sub": "\u{e4}".repeat(255) }),
             json!({ "more": { "claims": [1, 2] } }),
+            json!({ "typ": "ID" }),
         ] {
             let token = said(&good).unwrap_or_else(|why| panic!("{good}: {why}"));
             assert_eq!(token.issuer, "https://id.example.com");
         }
         for (bad, reason) in [
+            // A logout token, and an access token of an issuer that gives both the same header.
+            (json!({ "events": {} }), Rejected::Header),
+            (json!({ "typ": "Bearer" }), Rejected::Header),
             (json!({ "iss": null }), OtherIssuer),
             (json!({ "iss": "https://id.example.com/" }), OtherIssuer),
             (json!({ "iss": "https://ID.example.com" }), OtherIssuer),

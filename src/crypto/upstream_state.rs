@@ -37,7 +37,7 @@ pub struct Urls {
 }
 
 /// A sign-in at another issuer that has begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamState {
     /// At which provider: the answer of another one is refused.
     pub provider: ProviderId,
@@ -70,6 +70,17 @@ pub struct UnconfirmedLink {
     pub id: String,
     /// When it is too late.
     pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for UpstreamState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The rest are secrets.
+        f.debug_struct("UpstreamState")
+            .field("provider", &self.provider)
+            .field("linker", &self.linker)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 const STATE: &str = "upstream.state";

@@ -1,15 +1,17 @@
 //! The errors of flows. Their codes are an interface: `docs/errors.md` lists them, and a test
 //! compares the list with this file. `http/edge/error/statuses.rs` maps them to HTTP statuses.
 
+mod causes;
+
 use std::time::Duration;
 
-use crate::crypto::{master_key, password as hashing, seal};
+pub(in crate::flows) use causes::if_conflict;
+
+use crate::crypto::master_key;
 use crate::model::account::action::Action;
-use crate::model::account::password;
 use crate::model::federation::refused::Refused;
 use crate::model::kernel::id::EventId;
 use crate::model::key::plan;
-use crate::store;
 
 use crate::model::limit::rate::Limited;
 
@@ -265,35 +267,6 @@ pub enum Error {
     Internal(String),
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Unavailable(reason)
-            | store::Error::Lost(reason)
-            | store::Error::NotBegun(reason)
-            | store::Error::RolledBack(reason) => Self::Unavailable(reason),
-            store::Error::Unwritable(reason) => Self::Unavailable(format!(
-                "the database cannot be written, and nothing of this step was kept (a full or failing disk, or it is read-only): {reason}"
-            )),
-            store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
-                Self::WrongDatabase(error.to_string())
-            }
-            store::Error::Conflict
-            | store::Error::Corrupt { .. }
-            | store::Error::Migration(_)
-            | store::Error::Other(_) => Self::Internal(error.to_string()),
-        }
-    }
-}
-
-/// Maps the violation of a unique constraint to a refusal; other errors stay as they are.
-pub(in crate::flows) fn if_conflict(refusal: Error) -> impl FnOnce(store::Error) -> Error {
-    move |error| match error {
-        store::Error::Conflict => refusal,
-        error => error.into(),
-    }
-}
-
 impl Error {
     /// Returns whether the service could not decide, and nothing was refused: the same request may be
     /// sent again.
@@ -306,29 +279,5 @@ impl Error {
                 | Self::OutOfTime
                 | Self::MasterKeyChanged
         )
-    }
-}
-
-impl From<hashing::Error> for Error {
-    fn from(error: hashing::Error) -> Self {
-        match error {
-            hashing::Error::Busy => Self::Busy,
-            hashing::Error::Unreadable => Self::Internal(error.to_string()),
-        }
-    }
-}
-
-impl From<password::Refused> for Error {
-    fn from(refused: password::Refused) -> Self {
-        match refused {
-            password::Refused::TooShort => Self::PasswordTooShort,
-            password::Refused::TooLong => Self::PasswordTooLong,
-        }
-    }
-}
-
-impl From<seal::Error> for Error {
-    fn from(error: seal::Error) -> Self {
-        Self::KeyUnusable(error.to_string())
     }
 }

@@ -12,9 +12,9 @@ mod well_known;
 
 use self::api::{
     accounts, admin, admin_sessions, audit, email_codes, emails, health, invitations,
-    linked_accounts, magic_link, mail_proofs, ops, passkey_authentication, passkey_registration,
-    passkeys, passwords, refresh, second_step, sessions, step_up, two_factor, upstream,
-    upstream_callback, users,
+    linked_accounts as linked, magic_link, mail_proofs, ops, passkey_authentication,
+    passkey_registration, passkeys, passwords, refresh, second_step, sessions, step_up, two_factor,
+    upstream, upstream_callback as back, users,
 };
 use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
@@ -224,16 +224,13 @@ fn by_upstream(base: &str) -> Router<Arc<App>> {
         .route(&at("/link-social"), post(upstream::link))
         .route(
             &at("/callback/{provider}"),
-            get(upstream_callback::redirected).post(upstream_callback::posted),
+            get(back::redirected).post(back::posted),
         )
-        .route(&at("/list-accounts"), get(linked_accounts::list))
-        .route(&at("/unlink-account"), post(linked_accounts::unlink))
-        .route(&at("/account-info"), get(linked_accounts::account_info))
-        .route(
-            &at("/get-access-token"),
-            post(linked_accounts::access_token),
-        )
-        .route(&at("/refresh-token"), post(linked_accounts::refresh_token))
+        .route(&at("/list-accounts"), get(linked::list))
+        .route(&at("/unlink-account"), post(linked::unlink))
+        .route(&at("/account-info"), get(linked::account_info))
+        .route(&at("/get-access-token"), post(linked::access_token))
+        .route(&at("/refresh-token"), post(linked::refresh_token))
 }
 
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.

@@ -46,7 +46,7 @@ pub struct Authorization<'a> {
 }
 
 /// What the provider has sent a browser back with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Grant<'a> {
     /// `code`
     pub code: &'a str,
@@ -61,7 +61,7 @@ pub struct Grant<'a> {
 }
 
 /// An id token that a native app or a page has got by itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct NativeToken<'a> {
     /// The id token, as the issuer signed it.
     pub token: &'a str,

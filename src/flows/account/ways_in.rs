@@ -1,32 +1,36 @@
 //! Whether a user could still sign in after a way to sign in was removed.
 
 use crate::app::App;
+use crate::config::upstream::Kind;
 use crate::flows::Result;
 use crate::flows::transaction::Tx;
 use crate::model::account::user::User;
 use crate::model::login::gate::Factors;
 use crate::store;
+use crate::store::federation::links::Link;
 
 /// The ways to sign in that the settings offer beside passwords and passkeys.
 #[derive(Debug, Clone)]
 pub(in crate::flows) struct Ways {
     /// Whether users can sign in by mail.
     by_mail: bool,
-    /// The ids of the providers.
-    providers: Vec<String>,
+    /// The providers, each with its issuer.
+    providers: Vec<(String, Option<String>)>,
 }
 
 impl Ways {
     /// Reads them from the settings.
     pub(in crate::flows) fn of(app: &App) -> Self {
         let config = &app.config;
-        let ids = config
-            .upstream
-            .iter()
-            .map(|provider| provider.id.to_string());
+        let named = config.upstream.iter().map(|provider| {
+            // At Microsoft the issuer names the tenant of the user.
+            let is_one = provider.kind != Kind::Microsoft;
+            let issuer = is_one.then(|| provider.issuer.clone());
+            (provider.id.to_string(), issuer)
+        });
         Self {
             by_mail: config.sign_in.by_mail && config.mail.sends(),
-            providers: ids.collect(),
+            providers: named.collect(),
         }
     }
 }
@@ -40,7 +44,12 @@ pub(in crate::flows) async fn are_left(tx: &mut Tx<'_>, user: &User, ways: &Ways
         return Ok(true);
     }
     let links = store::federation::links::of_user(tx.conn, user.id).await?;
-    Ok(links
-        .iter()
-        .any(|link| ways.providers.iter().any(|id| id == link.provider.as_str())))
+    // What another issuer under the same name vouched for opens nothing any more.
+    let opens = |link: &Link| {
+        ways.providers.iter().any(|(id, issuer)| {
+            let is_same = issuer.as_ref().is_none_or(|issuer| *issuer == link.issuer);
+            id == link.provider.as_str() && is_same
+        })
+    };
+    Ok(links.iter().any(opens))
 }

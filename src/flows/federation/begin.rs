@@ -23,6 +23,10 @@ pub use crate::upstream::may_be_added;
 /// How long a browser may stay at the issuer.
 pub const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
+/// How long the URL of the issuer and the content of the cookie may be together: all headers of an answer
+/// stay within 4 KiB.
+const MOST: usize = 3_456;
+
 /// How many characters of `state` name the cookie.
 pub const NAME: usize = 8;
 
@@ -123,6 +127,10 @@ async fn begin(
         .authorization_url(provider, &asked)
         .await
         .map_err(|failure| super::refused::unusable(provider, &failure))?;
+    // Both travel in headers of one answer.
+    if url.as_str().len() + sealed.len() > MOST {
+        return Err(Error::UrlTooLong);
+    }
     Ok(Begun {
         url,
         name: state.state.chars().take(NAME).collect(),

@@ -35,7 +35,7 @@ use super::sign_in::{Arrival, Outcome, sign_in};
 const TIME: Duration = Duration::from_secs(20);
 
 /// What the browser brings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Returned<'r> {
     /// The id of the provider in the path.
     pub provider: &'r str,

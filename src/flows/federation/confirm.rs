@@ -55,8 +55,9 @@ pub fn look(app: &App, own: Own<'_>, sealed: &str) -> Result<Asked> {
 /// Links the identity. Each question is answered once.
 ///
 /// # Errors
-/// As [`look`]; [`Error::SocialAccountAlreadyLinked`].
+/// As [`look`]; [`Error::SessionNotFresh`]; [`Error::SocialAccountAlreadyLinked`].
 pub async fn confirm(app: &App, own: Own<'_>, sealed: &str, requester: &Requester) -> Result<Urls> {
+    links::require_fresh(app, own)?;
     let asked = open(app, own, sealed)?;
     let urls = asked.urls.clone();
     let new = NewLink::later(app, asked.link.clone());

@@ -119,7 +119,12 @@ impl Entry {
             return Err(Error::Unauthorized);
         }
         if matches!(again.entry, Decided::Reclaim(_)) {
-            return claim(tx, &user, None, Profile::Forgotten).await;
+            let profile = if again.is_linked {
+                Profile::Kept
+            } else {
+                Profile::Forgotten
+            };
+            return claim(tx, &user, None, profile).await;
         }
         Ok(user)
     }
@@ -159,7 +164,8 @@ impl Entry {
                 self.ask_to_verify(tx, &user).await?;
                 Next::Unverified
             }
-            Decision::Ask(steps) if steps.intersects(Steps::OF_A_SIGN_IN) => {
+            // Where a first factor has to be set up, the mailbox is proven before.
+            Decision::Ask(steps) if steps.intersects(Steps::OF_A_SIGN_IN | Steps::MAILBOX) => {
                 self.ending.run(tx).await?;
                 let challenge = self.challenge.by_upstream(self.link.link.clone());
                 let pending = challenge.insert(tx, evidence, steps).await?;

@@ -28,7 +28,7 @@ use super::sign_in::{Arrival, Outcome, sign_in as enter};
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// An id token of a client.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Brought<'a> {
     /// The id of the provider.
     pub provider: &'a str,

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) entry: Entry,
     /// The user, unless the account is to be made or nothing follows.
     pub(super) user: Option<User>,
+    /// Whether the identity is linked to a user.
+    pub(super) is_linked: bool,
 }
 
 /// Decides by what the database says now.
@@ -74,7 +76,12 @@ pub(super) async fn plan(
             .await?
             .map(|found| found.user),
     };
-    Ok(Plan { entry, user })
+    let is_linked = linked.is_some();
+    Ok(Plan {
+        entry,
+        user,
+        is_linked,
+    })
 }
 
 fn user_of(entry: Entry) -> Option<UserId> {

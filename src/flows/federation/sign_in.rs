@@ -204,7 +204,7 @@ impl Attempt<'_> {
                 link: NewLink {
                     link: self.link.clone(),
                     row: account_id(app),
-                    tells: self.plan.user.is_some(),
+                    tells: self.plan.user.is_some() && !self.plan.is_linked,
                 },
                 plan: self.plan.clone(),
                 user: self.user.clone(),

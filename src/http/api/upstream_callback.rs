@@ -32,7 +32,6 @@ use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 
 /// What the issuer sends, and what the browser has kept.
-#[derive(Debug, Default)]
 struct Sent {
     provider: String,
     kept: Vec<String>,

@@ -55,7 +55,7 @@ pub enum Entry {
     /// The verified account with the email address, to which the identity is linked when the gate
     /// opens.
     Link(UserId),
-    /// The account that was never verified, of which everything ends first.
+    /// The account that was never verified, of which everything ends first, also a link of the identity.
     Reclaim(UserId),
     /// A new account, verified or not.
     SignUp {
@@ -69,7 +69,11 @@ pub enum Entry {
 /// Decides what a sign-in with an identity leads to.
 pub fn sign_in(facts: SignIn) -> Entry {
     if let Some(user) = facts.linked {
-        return Entry::Linked(user);
+        return if is_begun_by_another(facts.mailbox, user) {
+            Entry::Reclaim(user)
+        } else {
+            Entry::Linked(user)
+        };
     }
     let Some(Mailbox { word, holder }) = facts.mailbox else {
         return Entry::Refused(Refused::EmailNotFound);
@@ -85,6 +89,15 @@ pub fn sign_in(facts: SignIn) -> Entry {
         (None, SignUp::Disabled) => Entry::Refused(Refused::SignUpDisabled),
         (None, SignUp::DomainNotAllowed) => Entry::Refused(Refused::DomainNotAllowed),
     }
+}
+
+/// Returns whether the account of a user was never verified, although the issuer proves its mailbox to be
+/// that of the identity: what else opens the account may be a stranger's.
+fn is_begun_by_another(mailbox: Option<Mailbox>, user: UserId) -> bool {
+    mailbox.is_some_and(|Mailbox { word, holder }| {
+        let is_own = |holder: Holder| holder.user == user && !holder.verified;
+        word == EmailWord::Proven && holder.is_some_and(is_own)
+    })
 }
 
 /// The facts that linking an identity to one's own account depends on.
@@ -156,6 +169,26 @@ mod tests {
                         assert_eq!(sign_in(facts), Entry::Linked(eve()));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_linked_identity_that_proves_the_mailbox_of_its_account_ends_what_a_stranger_began() {
+        for word in EmailWord::ALL {
+            for holder in holders() {
+                let facts = SignIn {
+                    linked: Some(ana()),
+                    mailbox: Some(Mailbox { word, holder }),
+                    sign_up: SignUp::Allowed,
+                };
+                let is_unverified = holder.is_some_and(|holder| !holder.verified);
+                let expected = if word == EmailWord::Proven && is_unverified {
+                    Entry::Reclaim(ana())
+                } else {
+                    Entry::Linked(ana())
+                };
+                assert_eq!(sign_in(facts), expected, "{word:?} {holder:?}");
             }
         }
     }

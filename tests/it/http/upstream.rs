@@ -21,6 +21,8 @@ use url::Url;
 
 use super::admin::{ask, id, made_admin};
 use super::mail::{about, posting, received, verified};
+use super::mail_sign_in::code_of;
+use crate::support::authenticator::Authenticator;
 use crate::support::issuer::{CLIENT_ID, CLIENT_SECRET, Issuer, Says};
 use crate::support::{Answer, Browser, SESSION_COOKIE, TestApp, minutes, seconds};
 
@@ -1424,4 +1426,49 @@ async fn no_secret_of_a_sign_in_stands_in_the_database() {
         assert!(!dump.contains(secret), "{secret}");
     }
     assert!(dump.contains("ana-1"));
+}
+
+/// As with a password: a device is enrolled after the mailbox was proven, and the identity is linked with
+/// the session.
+#[tokio::test]
+async fn where_every_sign_in_needs_two_factors_an_identity_goes_on_with_the_mailbox_and_an_enrolment()
+ {
+    let place = Place::with(&[("sign_in.require", "2fa")]).await;
+    for known in [false, true] {
+        let name = if known { "ana" } else { "nora" };
+        let email = format!("{name}@example.com");
+        if known {
+            place.app.user(name).await;
+            let sql = format!(
+                "UPDATE users SET email_verified = 1, version = version + 1 WHERE email = '{email}'"
+            );
+            place.app.db_execute(&sql).await.unwrap();
+        }
+        received(&place.app, place.dir.path()).await;
+        let browser = Browser::new(&place.app);
+        let links = place.links().await;
+        let answer = place
+            .signs_in(&browser, "acme", Says::user(name, &email))
+            .await;
+        assert!(answer.header("location").starts_with("/auth/challenge"));
+        assert_eq!(who(&browser).await, None);
+        let post = |path: &str, body: Value| {
+            let (browser, path) = (&browser, format!("/api/auth/two-factor/{path}"));
+            async move { browser.post(&path, &body).await.ok() }
+        };
+        post("send-otp", json!({})).await;
+        let mails = received(&place.app, place.dir.path()).await;
+        let code = code_of(&mails[0].text);
+        let more = post("verify-otp", json!({ "code": code })).await;
+        assert_eq!(more.body["enrol"], json!(["totp", "passkey"]));
+        let phone = Authenticator::scan(&post("enable", json!({})).await);
+        let done = post("verify-totp", json!({ "code": phone.code(&place.app, 0) })).await;
+        let methods = done.claims("accessToken")["amr"].clone();
+        assert!(
+            methods.as_array().unwrap().contains(&json!("fed")),
+            "{methods}"
+        );
+        assert_eq!(who(&browser).await, Some(email));
+        assert_eq!(place.links().await, links + 1);
+    }
 }
