@@ -134,6 +134,7 @@ async fn connect(database: &mut SqliteConnection, user: &str) {
 #[tokio::test]
 async fn connected_accounts_are_listed_and_disconnected() {
     let place = Place::new(&["mail.transport=log"]);
+    let _server = place.serve();
     let ana = "ana@example.com";
     let made = place.json(&["users", "create", ana], "a good long password\n");
     let database = SqliteConnectOptions::new().filename(place.path("data/countersign.db"));

@@ -130,7 +130,7 @@ fn the_documented_list_names_every_command() {
             let verbs = words.get(1).copied().unwrap_or_default();
             match words[0] {
                 noun @ ("keys" | "users" | "sessions" | "audit" | "limits" | "mail"
-                | "webhooks" | "clock" | "database" | "config") => verbs
+                | "webhooks" | "clock" | "database" | "config" | "upstream") => verbs
                     .split('|')
                     .map(|verb| format!("{noun} {verb}"))
                     .collect(),
