@@ -73,7 +73,6 @@ const invalid = [
   ["POST /sign-in/social", "additionalParams", "expected at most 8 short texts, no parameter that this service sets"],
   ["POST /unlink-account", "accountId", "is required"],
   ["POST /unlink-account", "accountId", "expected a string"],
-  ...["POST /get-access-token", "POST /refresh-token", "GET /account-info"].map((call) => [call, "accountId", "is required"]),
   ["POST /two-factor/verify-totp", "code", "expected a string"],
   ["POST /update-user", "", "expected an object"],
   ["POST /delete-user", "", "expected an object"],
