@@ -125,7 +125,7 @@ const FORMS: [PageForm; 54] = [
     form(
         "/auth/account/connections/disconnect",
         User,
-        "id=$LINKED",
+        "id=$CONNECTED",
         "/auth/account/security?done=disconnected",
     ),
     form(

@@ -61,9 +61,9 @@ const ENDPOINTS: [Endpoint; 69] = [
         User,
         r#"{"provider":"github","callbackURL":"/welcome","errorCallbackURL":"/failed","disableRedirect":true,"scopes":["gist"]}"#,
     ),
-    changing("unlink-account", User, r#"{"accountId":"$LINKED"}"#),
-    endpoint("get-access-token", User, r#"{"accountId":"$LINKED"}"#),
-    endpoint("refresh-token", User, r#"{"accountId":"$LINKED"}"#),
+    changing("unlink-account", User, r#"{"accountId":"$CONNECTED"}"#),
+    endpoint("get-access-token", User, r#"{"accountId":"$CONNECTED"}"#),
+    endpoint("refresh-token", User, r#"{"accountId":"$CONNECTED"}"#),
     endpoint(
         "callback/github",
         Anyone,

@@ -58,7 +58,7 @@ const READERS: [Reader; 40] = [
     reader("/api/auth/session", false, "", 200),
     reader("/api/auth/token", false, "", 200),
     reader("/api/auth/list-accounts", false, "", 200),
-    reader("/api/auth/account-info", false, "accountId=$LINKED", 400),
+    reader("/api/auth/account-info", false, "accountId=$CONNECTED", 400),
     reader(
         "/api/auth/callback/github",
         false,

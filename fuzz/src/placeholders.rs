@@ -71,7 +71,7 @@ const WORDS: [(&str, Value); 32] = [
     ("$USE_PASSKEY", passkeys::assertion),
     ("$PASSKEY", passkeys::row),
     ("$SEALED", upstream::question),
-    ("$LINKED", upstream::row),
+    ("$CONNECTED", upstream::row),
 ];
 
 /// Returns the text with the words replaced.
