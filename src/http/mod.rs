@@ -223,10 +223,10 @@ fn by_upstream(base: &str) -> Router<Arc<App>> {
         .route(&at("/sign-in/social"), post(upstream::sign_in))
         .route(&at("/link-social"), post(upstream::link))
         .route(
-            &at("/callback/{provider}"),
+            &at("/callback/{id}"),
             get(back::redirected).post(back::posted),
         )
-        .route(&at("/upstream/{provider}/logout"), post(oauth::log_out))
+        .route(&at("/upstream/{id}/logout"), post(oauth::log_out))
         .route(&at("/list-accounts"), get(linked::list))
         .route(&at("/unlink-account"), post(linked::unlink))
         .route(&at("/account-info"), get(linked::account_info))

@@ -1,5 +1,5 @@
 //! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in
-//! section 5.2; and `/upstream/{provider}/logout`, to which other issuers send logout tokens, in the same
+//! section 5.2; and `/upstream/{id}/logout`, to which other issuers send logout tokens, in the same
 //! form. Cookies are never read. The answer says how long the refresh token and the session
 //! are valid (draft-ietf-oauth-refresh-token-expiration-03).
 

@@ -32,11 +32,11 @@ const KEPT: Duration = Duration::from_secs(60 * 60);
 /// not good or was used before; [`Error::UpstreamUnavailable`]; [`Error::Limited`].
 pub async fn log_out(app: &App, id: &str, token: &str, requester: &Requester) -> Result<()> {
     let provider = provider(app, id)?;
-    // Only what is refused is counted: an issuer that ends many sessions at once is no attack.
+    // Only what is not good is counted: an issuer that ends many sessions at once is no attack.
     let limit = RateLimitCheck::upstream(app, requester);
     limit.look(app)?;
     let ended = attempt(app, provider, token, requester).await;
-    if let Err(Error::InvalidIdToken | Error::UpstreamUnavailable) = ended {
+    if let Err(Error::InvalidIdToken) = ended {
         limit.consume(app).await?;
     }
     ended

@@ -1,4 +1,4 @@
-//! `/callback/{provider}`: another issuer sends a browser back, by a redirect or with a form. The answer is
+//! `/callback/{id}`: another issuer sends a browser back, by a redirect or with a form. The answer is
 //! a redirect, with a word in its query if something failed; a form of another site is first sent once more
 //! from a page of this one.
 

@@ -247,10 +247,11 @@ async fn request(browser: &Browser, knows: &Knowledge<'_>, route: &str) -> Answe
     };
     let path = path
         .replace("{token}", &encoded(&knows.token("token")))
+        .replace("/callback/{id}", "/callback/acme")
+        .replace("/upstream/{id}", "/upstream/acme")
         .replace("{id}", &knows.user)
         .replace("{kid}", "none")
-        .replace("{name}", "all")
-        .replace("{provider}", "acme");
+        .replace("{name}", "all");
     if let Some(callback) = knows
         .callback
         .as_ref()
@@ -337,8 +338,8 @@ const BY_MAIL: [&str; 3] = [
 /// Where an identity of another issuer is proven as the first step of a sign-in.
 const BY_IDENTITY: [&str; 3] = [
     "POST /sign-in/social",
-    "GET /callback/{provider}",
-    "POST /callback/{provider}",
+    "GET /callback/{id}",
+    "POST /callback/{id}",
 ];
 
 impl Walk<'_> {
