@@ -223,6 +223,7 @@ pub const TABLES: [Table; 26] = [
             "ticket",
             "proofs",
             "account_id",
+            "upstream_sid",
         ],
         numbers: &[
             "idle_ttl",
