@@ -44,12 +44,12 @@ pub fn verify(
         matches!(typ, "jwt" | "logout+jwt")
     };
     let claims = claims_of_signed(token, keys, is_of_type)?;
-    read(claims, expected, now)
+    read(&claims, expected, now)
 }
 
 /// Reads the claims of a token whose signature is good.
 fn read(
-    claims: Map<String, Value>,
+    claims: &Map<String, Value>,
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<LogoutToken, Rejected> {
@@ -64,10 +64,10 @@ fn read(
     }
     let issuer = text("iss").ok_or(Rejected::Issuer)?;
     check_issuer(issuer, expected.issuer, text("tid"))?;
-    check_audience(&claims, expected.clients)?;
-    check_times(&claims, now, Expiry::IfThere)?;
+    check_audience(claims, expected.clients)?;
+    check_times(claims, now, Expiry::IfThere)?;
     let id = text("jti").filter(|id| is_name(id)).ok_or(Rejected::Id)?;
-    let (subject, session) = (named(&claims, "sub")?, named(&claims, "sid")?);
+    let (subject, session) = (named(claims, "sub")?, named(claims, "sid")?);
     if subject.is_none() && session.is_none() {
         return Err(Rejected::Subject);
     }
@@ -122,7 +122,7 @@ mod tests {
             }
         }
         let claims = claims.as_object().unwrap().clone();
-        read(claims, &EXPECTED, Timestamp(NOW * 1_000))
+        read(&claims, &EXPECTED, Timestamp(NOW * 1_000))
     }
 
     #[test]

@@ -46,6 +46,8 @@ export async function issuer({ port, host = "localhost", clients = [], people: c
     // `nickname` is another one in each token: RS256 signs equal claims equally, and a token is good once.
     conformIdTokenClaims: userinfo,
     pkce: { required: () => true },
+    // Its own dispatcher reaches no loopback address, where the service of the tests takes logout tokens.
+    fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
     features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
     cookies: { keys: ["a key of the tests"] },
     findAccount: (_, id) => people.has(id) && { accountId: id, claims: () => ({ ...people.get(id), nickname: randomUUID() }) },
