@@ -337,9 +337,10 @@ const ENDPOINTS: [Endpoint; 70] = [
 ];
 
 /// Those of which no body is accepted, and the code of their refusal.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 5] = [
     ("get-access-token", "ACCESS_TOKEN_NOT_FOUND"),
     ("refresh-token", "REFRESH_TOKEN_NOT_FOUND"),
+    ("upstream/github/logout", "ID_TOKEN_NOT_SUPPORTED"),
     ("update-session", "NO_FIELDS_TO_UPDATE"),
     ("admin/stop-impersonating", "NOT_IMPERSONATING"),
 ];
