@@ -277,7 +277,7 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
         .method_not_allowed_fallback(outermost::method_not_allowed_plain)
 }
 
-/// Makes the router for connections over a limit: from memory, everything else is 503 as a page.
+/// Makes the router for connections over a limit: answers from memory; all else is 503 at once.
 pub fn essential_router(app: &Arc<App>) -> Router {
     let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
     outermost(app, None, open(app).merge(pages::assets()).merge(refused))
