@@ -11,7 +11,7 @@ const SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt";
 const FORMER_SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWltZ2Vo";
 
 /// Settings of names of one's own, which the defaults do not show.
-const OWN: [(&str, &str); 20] = [
+const OWN: [(&str, &str); 21] = [
     ("roles.support", "user:list"),
     ("tokens.claims.department", "user.metadata.department"),
     ("upstream.acme.kind", "oidc"),
@@ -26,6 +26,7 @@ const OWN: [(&str, &str); 20] = [
     ("upstream.acme.email", "authoritative"),
     ("upstream.acme.sign_up", "requested"),
     ("upstream.acme.trust_mfa", "false"),
+    ("upstream.acme.keep_tokens", "true"),
     ("upstream.acme.allow_private", "false"),
     ("upstream.google.hd", "corp.example"),
     ("upstream.microsoft.tenant", "common"),

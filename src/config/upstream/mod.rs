@@ -136,6 +136,8 @@ pub struct Provider {
     pub email: EmailTrust,
     pub sign_up: UpstreamSignUp,
     pub trust_mfa: bool,
+    /// Whether the tokens of users are kept, so that applications can call the provider.
+    pub keep_tokens: bool,
     pub allow_private: bool,
     /// Google: the domain that accounts must belong to.
     pub hd: Option<String>,
@@ -225,6 +227,7 @@ mod tests {
             email,
             sign_up: UpstreamSignUp::Always,
             trust_mfa: false,
+            keep_tokens: false,
             allow_private: false,
             hd: None,
             tenant: tenant.map(str::to_owned),
