@@ -12,6 +12,7 @@ use crate::flows::account::ways_in::{self, Ways};
 use crate::flows::key::inspect_keys;
 use crate::flows::session::end_session::end;
 use crate::flows::session::upstream_link::{self, NewLink};
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
@@ -67,11 +68,11 @@ pub(super) enum Linked {
 pub(super) async fn link(
     app: &App,
     linker: Linker,
-    identity: &Identity,
+    (identity, tokens): (&Identity, NewTokens),
     urls: &Urls,
     requester: &Requester,
 ) -> Result<Linked> {
-    let new = NewLink::later(app, PendingLink::of(identity));
+    let new = NewLink::later(app, PendingLink::of(identity)).with_tokens(tokens);
     let (identity, to_link) = (identity.clone(), new.clone());
     let has_pages = app.config.pages.enabled;
     let decided = app
@@ -104,6 +105,7 @@ pub(super) async fn link(
             Err(Error::UpstreamRefused(Refused::EmailDoesNotMatch))
         }
         Decided::Ask => {
+            // The tokens of the identity do not fit into a header with the question.
             let question = UnconfirmedLink {
                 link: new.link,
                 linker,
