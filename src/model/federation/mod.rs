@@ -5,3 +5,4 @@ pub mod identity;
 pub mod pending_link;
 pub mod provider;
 pub mod refused;
+pub mod renewal;
