@@ -66,6 +66,7 @@ mod two_step_pages;
 mod upstream;
 mod upstream_pages;
 mod upstream_takeover;
+mod upstream_tokens;
 mod users;
 mod walk_without_device;
 mod webhooks;
