@@ -223,7 +223,7 @@ fn by_upstream(base: &str) -> Router<Arc<App>> {
         .route(&at("/sign-in/social"), post(upstream::sign_in))
         .route(&at("/link-social"), post(upstream::link))
         .route(
-            &at("/callback/{provider}"),
+            &at("/callback/{id}"),
             get(back::redirected).post(back::posted),
         )
         .route(&at("/list-accounts"), get(linked::list))

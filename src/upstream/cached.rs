@@ -37,10 +37,7 @@ impl Cached {
         asking: Asking<'_>,
         clock: &dyn Clock,
     ) -> Result<Arc<Metadata>, Failure> {
-        match self.metadata.value() {
-            Some(known) => Ok(known),
-            None => self.metadata.fetch(clock, discover(asking)).await,
-        }
+        self.metadata.get(clock, discover(asking)).await
     }
 
     /// Returns the last good keys, or fetches them.
@@ -56,7 +53,7 @@ impl Cached {
             return Ok(known);
         }
         let metadata = self.metadata(asking, clock).await?;
-        self.keys.fetch(clock, fetch_keys(asking, &metadata)).await
+        self.keys.get(clock, fetch_keys(asking, &metadata)).await
     }
 
     /// Returns keys that may have one which `seen` lacks: those that another caller has fetched, or

@@ -46,19 +46,29 @@ pub(super) fn identity(
         _ => text(&token.claims, "name").or_else(|| text(userinfo, "name")),
     };
     let picture = text(&token.claims, "picture").or_else(|| text(userinfo, "picture"));
-    // What is said of a mailbox is taken from where the mailbox is named.
-    let names_mailbox = |claims: &&Claims| claims.contains_key("email");
-    let said = [&token.claims, userinfo].into_iter().find(names_mailbox);
     Ok(Identity {
         provider: provider.id.clone(),
         issuer: token.issuer.clone(),
         subject: subject(provider, token)?,
-        mailbox: said.and_then(|said| mailbox(provider, said, &token.claims)),
+        mailbox: mailbox(provider, of_mailbox(&token.claims, userinfo), &token.claims),
         name: display_name(name.as_deref()),
         image: picture.as_deref().and_then(image),
         has_factors: provider.trust_mfa && names_factors(&token.claims),
         scopes: beside.scopes,
     })
+}
+
+/// Returns the claims that name the mailbox, because what is said of a mailbox is taken from where it is
+/// named: the id token; userinfo if the token names none, or names the same and does not say whether it
+/// is verified.
+fn of_mailbox<'c>(token: &'c Claims, userinfo: &'c Claims) -> &'c Claims {
+    let email = token.get("email");
+    let is_silent = !token.contains_key("email_verified") && email == userinfo.get("email");
+    if email.is_none() || is_silent {
+        userinfo
+    } else {
+        token
+    }
 }
 
 fn text(claims: &Claims, name: &str) -> Option<String> {

@@ -63,13 +63,13 @@ pub(super) async fn identity(
         check_organizations(asking, access_token).await?;
     }
     let emails = asking
-        .of_user(&api(provider, "/user/emails")?, access_token)
-        .await;
+        .if_permitted(&api(provider, "/user/emails")?, access_token)
+        .await?;
     Ok(Identity {
         provider: provider.id.clone(),
         issuer: provider.issuer.clone(),
         subject: user.id.to_string(),
-        mailbox: mailbox(provider, emails)?,
+        mailbox: emails.and_then(|emails| mailbox(provider, emails)),
         name: display_name(user.name.as_deref().or(Some(&user.login))),
         image: user.avatar_url.as_deref().and_then(image),
         has_factors: false,
@@ -99,9 +99,9 @@ pub(super) async fn profile(
         return Err(Failure::NoUserInfo("the API speaks of another user".into()));
     }
     let emails = asking
-        .of_user(&api(provider, "/user/emails")?, access_token)
-        .await;
-    let primary = primary(emails.unwrap_or_default());
+        .if_permitted(&api(provider, "/user/emails")?, access_token)
+        .await?;
+    let primary = emails.and_then(primary);
     let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
     Ok(Profile {
         name: text("name").or_else(|| text("login")),
@@ -112,7 +112,7 @@ pub(super) async fn profile(
     })
 }
 
-/// Returns the primary mailbox of a list; `None` if the token may not read it.
+/// Finds the item of the primary mailbox in a list.
 fn primary(emails: Value) -> Option<Address> {
     let emails = serde_json::from_value::<Vec<Value>>(emails).ok()?;
     let mut addresses = emails
@@ -130,17 +130,12 @@ fn api(provider: &Provider, path: &str) -> Result<Url, Failure> {
     }
 }
 
-/// Returns the primary mailbox; no other one, because a user may enter any. `None` if the token may not
-/// read the list.
-fn mailbox(
-    provider: &Provider,
-    emails: Result<Value, Failure>,
-) -> Result<Option<Mailbox>, Failure> {
-    Ok(primary(emails?).and_then(|primary| {
-        let email = primary.email.parse().ok()?;
-        let word = provider.word_about(&email, primary.verified, None);
-        Some(Mailbox { email, word })
-    }))
+/// Returns the primary mailbox of a list; no other one, because a user may enter any.
+fn mailbox(provider: &Provider, emails: Value) -> Option<Mailbox> {
+    let primary = primary(emails)?;
+    let email = primary.email.parse().ok()?;
+    let word = provider.word_about(&email, primary.verified, None);
+    Some(Mailbox { email, word })
 }
 
 /// Refuses a user who is in no organisation of the settings.

@@ -12,8 +12,8 @@ use crate::config::upstream::{Kind, Provider};
 use crate::crypto::upstream_tokens::claims_of_verified;
 
 impl Upstream {
-    /// Returns what the provider says of the user. An id token that names the mailbox says it without a
-    /// request.
+    /// Returns what the provider says of the user. An id token that names the mailbox, and says whether it is
+    /// verified, needs no request.
     ///
     /// # Errors
     /// [`Failure::NoUserInfo`] if it says nothing, or speaks of another user;
@@ -29,8 +29,11 @@ impl Upstream {
         }
         let token = kept.tokens.id_token.as_deref();
         let claims = token.and_then(|token| claims_of_verified(token));
-        let names_mailbox = |claims: &Map<String, Value>| claims.contains_key("email");
-        if let Some(claims) = claims.clone().filter(names_mailbox) {
+        let has = |claims: &Map<String, Value>| {
+            let wanted = ["email", "email_verified"];
+            wanted.iter().all(|name| claims.contains_key(*name))
+        };
+        if let Some(claims) = claims.clone().filter(has) {
             return of_user(provider, claims, kept.subject);
         }
         let metadata = self.metadata(self.known(provider)?).await?;

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::app::App;
 use crate::config::upstream::Provider;
 use crate::crypto::upstream_state::{UpstreamState, Urls};
@@ -24,7 +26,7 @@ use crate::model::kernel::id::UserId;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::Retry;
 use crate::store;
-use crate::upstream::{Grant, Redeemed};
+use crate::upstream::{Failure, Grant, Redeemed};
 
 use super::begin::{provider, redirect_uri};
 use super::links::{self, Linked};
@@ -159,10 +161,9 @@ impl Back<'_> {
         let provider = provider(app, state.provider.as_str())
             .map_err(|_| Refused::UpstreamUnavailable)?
             .clone();
-        app.upstream
-            .check_issuer(&provider, returned.iss)
-            .await
-            .map_err(|failure| of_failure(&provider, &failure))?;
+        let until = Instant::now() + TIME;
+        let checked = app.upstream.check_issuer(&provider, returned.iss);
+        in_time(&provider, until, checked).await?;
         if let Some(error) = returned.error {
             return Err(Refused::of_issuer(error));
         }
@@ -182,10 +183,7 @@ impl Back<'_> {
             first_user: returned.first_user,
         };
         let redeem = app.upstream.redeem(&provider, &grant, app.now());
-        let redeemed = match tokio::time::timeout(TIME, redeem).await {
-            Ok(redeemed) => redeemed.map_err(|failure| of_failure(&provider, &failure))?,
-            Err(_) => return Err(Refused::UpstreamUnavailable),
-        };
+        let redeemed = in_time(&provider, until, redeem).await?;
         Ok((provider, redeemed))
     }
 
@@ -243,6 +241,18 @@ impl Back<'_> {
                 urls: urls.clone(),
             },
         })
+    }
+}
+
+/// Waits for the issuer, until the time of the callback is over.
+async fn in_time<T>(
+    provider: &Provider,
+    until: Instant,
+    asked: impl Future<Output = std::result::Result<T, Failure>>,
+) -> std::result::Result<T, Refused> {
+    match tokio::time::timeout_at(until, asked).await {
+        Ok(answer) => answer.map_err(|failure| of_failure(provider, &failure)),
+        Err(_) => Err(Refused::UpstreamUnavailable),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/callback/{provider}`: another issuer sends a browser back, by a redirect or with a form. The answer is
+//! `/callback/{id}`: another issuer sends a browser back, by a redirect or with a form. The answer is
 //! always a redirect, with a word in its query if something failed.
 
 use std::sync::Arc;

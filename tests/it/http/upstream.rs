@@ -477,6 +477,54 @@ async fn a_new_user_whose_mailbox_is_not_proven_verifies_it_first_where_that_is_
 }
 
 #[tokio::test]
+async fn an_app_whose_user_verifies_the_mailbox_first_is_known_by_a_token_of_its_own() {
+    const SEND: &str = "/api/auth/email-otp/send-verification-otp";
+    let place = Place::with(&[VERIFYING]).await;
+    let (app, dir) = (&place.app, place.dir.path());
+    let token = |email: &str| {
+        let says = Says::user(email, email);
+        place.issuer.id_token(CLIENT_ID, None, &says)
+    };
+    for (email, brings_device) in [("ana@example.com", true), ("bob@example.com", false)] {
+        let native = |token: String| json!({ "provider": "other", "tokenDelivery": "body", "idToken": { "token": token } });
+        let answer = app.post(SIGN_IN, &native(token(email))).await;
+        let device = answer.str("deviceToken");
+        assert!(answer.cookies().is_empty());
+        answer.refused(403, "EMAIL_NOT_VERIFIED");
+        received(app, dir).await;
+        // The code of a mail is typed into the app, with or without that token.
+        let ask = json!({ "email": email, "type": "email-verification", "tokenDelivery": "body" });
+        let asked = app.post(SEND, &ask).await.ok();
+        let mails = received(app, dir).await;
+        let mail = mails.iter().find(|mail| mail.to == email).unwrap();
+        let mut typed = json!({ "email": email, "otp": code_of(&mail.text), "binding": asked.body["binding"], "tokenDelivery": "body" });
+        if brings_device {
+            typed["deviceToken"] = device.into();
+        }
+        let path = "/api/auth/email-otp/verify-email";
+        app.post(path, &typed).await.ok();
+        app.after(std::time::Duration::from_secs(1));
+        let again = app.post(SIGN_IN, &native(token(email))).await;
+        if brings_device {
+            assert_eq!(again.ok().body["user"]["emailVerified"], true);
+        } else {
+            again.refused(401, "OAUTH_LINK_ERROR");
+        }
+    }
+    // A browser is known by its cookie.
+    let browser = Browser::new(app);
+    let body = json!({ "provider": "other", "idToken": { "token": token("cleo@example.com") } });
+    let answer = browser.post(SIGN_IN, &body).await;
+    assert!(answer.body["deviceToken"].is_null());
+    answer.refused(403, "EMAIL_NOT_VERIFIED");
+    let mails = received(app, dir).await;
+    let link = about(&mails, "Confirm your email address").link();
+    assert_eq!(opens(&browser, &link).await.status.as_u16(), 303);
+    let says = Says::user("cleo@example.com", "cleo@example.com");
+    led(&place.signs_in(&browser, "other", says).await, "/welcome");
+}
+
+#[tokio::test]
 async fn a_mailbox_that_the_issuer_proves_needs_no_mail_and_one_that_it_does_not_stays_unverified()
 {
     for (provider, settings, verified, word) in [

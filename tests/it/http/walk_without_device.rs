@@ -331,8 +331,8 @@ const BY_MAIL: [&str; 3] = [
 /// Where an identity of another issuer is proven as the first step of a sign-in.
 const BY_IDENTITY: [&str; 3] = [
     "POST /sign-in/social",
-    "GET /callback/{provider}",
-    "POST /callback/{provider}",
+    "GET /callback/{id}",
+    "POST /callback/{id}",
 ];
 
 impl Walk<'_> {

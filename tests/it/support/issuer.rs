@@ -143,6 +143,8 @@ pub struct Lies {
     pub jwks: Manner,
     pub token: Manner,
     pub userinfo: Manner,
+    /// GitHub: how the list of email addresses is answered.
+    pub emails: Manner,
     /// `Cache-Control` of the discovery document and the JWKS.
     pub cache_control: Option<String>,
     /// Changes to the discovery document; `null` takes a member away.
@@ -752,7 +754,12 @@ async fn of_github(
     about: impl FnOnce(&Says) -> Value,
 ) -> Response {
     inner.asked(path);
-    let manner = inner.lies().userinfo.clone();
+    let lies = inner.lies().clone();
+    let manner = if path == "/user/emails" {
+        lies.emails
+    } else {
+        lies.userinfo
+    };
     in_manner(manner, || match inner.user_of(headers) {
         Some(says) => of_json(&about(&says)),
         None => StatusCode::UNAUTHORIZED.into_response(),
