@@ -26,9 +26,11 @@ use crate::upstream::{Failure, Kept};
 
 /// For how long one process alone may renew the tokens of a row. It is longer than a renewal takes.
 const TURN: Duration = Duration::from_secs(30);
-/// How long the issuer is waited for.
-const ASKING: Duration = Duration::from_secs(12);
-/// How long a renewal is waited for, that of another process too.
+/// How long all requests to the issuer may take: those before the refresh token is sent, that one, and
+/// those for the keys of an id token. It is longer than their own bounds together, because newer tokens
+/// that came must not be given up for the keys.
+const ASKING: Duration = Duration::from_secs(27);
+/// How long a request waits for a renewal, which goes on without it; that of another process too.
 const WAITING: Duration = Duration::from_secs(15);
 /// How often a row is looked at while another process renews.
 const LOOK: Duration = Duration::from_millis(100);

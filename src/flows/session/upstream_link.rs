@@ -71,7 +71,7 @@ pub(in crate::flows) async fn keep(tx: &mut Tx<'_>, user: &User, new: &NewLink) 
         }
     }
     let row = kept.row();
-    new.tokens.settle(tx, row).await?;
+    Box::pin(new.tokens.settle(tx, row)).await?;
     Ok(row)
 }
 

@@ -59,7 +59,7 @@ pub(in crate::http) async fn access_token(
     let account = body.finish(account)?;
     let kept = kept_tokens::access(&app, own, &account).await?;
     let scopes: Vec<&str> = kept.scopes().collect();
-    Ok(Json(AccessToken {
+    Ok(Json(Valid {
         access_token: &kept.tokens.access_token,
         access_token_expires_at: kept.tokens.expires_at,
         scopes,
@@ -110,7 +110,7 @@ pub(in crate::http) async fn account_info(
             email_verified: profile.email_verified,
         },
         data: profile.data,
-        account: Account {
+        account: Identity {
             id: link.id.to_string(),
             provider_id: link.provider.as_str(),
             account_id: &link.subject,
@@ -122,7 +122,7 @@ pub(in crate::http) async fn account_info(
 /// The answer of `/get-access-token`. Members without a value are left out, as everywhere here.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AccessToken<'a> {
+struct Valid<'a> {
     access_token: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     access_token_expires_at: Option<Timestamp>,
@@ -154,7 +154,7 @@ struct Renewed<'a> {
 struct Info<'a> {
     user: Person,
     data: Map<String, Value>,
-    account: Account<'a>,
+    account: Identity<'a>,
 }
 
 #[derive(Serialize)]
@@ -172,7 +172,7 @@ struct Person {
 /// The account of `/account-info`. Here `accountId` is the id of the user at the provider.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Account<'a> {
+struct Identity<'a> {
     id: String,
     provider_id: &'a str,
     account_id: &'a str,
