@@ -21,6 +21,7 @@ pub mod key_ring;
 pub mod keypair;
 mod labels;
 pub mod limit_key;
+pub mod logout_token;
 pub mod mail_token;
 pub mod master_key;
 pub mod passkey;

@@ -69,6 +69,7 @@ pub(super) async fn identity(
         provider: provider.id.clone(),
         issuer: provider.issuer.clone(),
         subject: user.id.to_string(),
+        session: None,
         mailbox: emails.and_then(|emails| mailbox(provider, emails)),
         name: display_name(user.name.as_deref().or(Some(&user.login))),
         image: user.avatar_url.as_deref().and_then(image),

@@ -829,6 +829,7 @@ fn every_path_that_reads_a_body_or_a_query_is_fuzzed() {
     for (path, route) in api.chain(routes(pages)) {
         let path = path
             .replace("/callback/{id}", "/callback/github")
+            .replace("/upstream/{id}", "/upstream/github")
             .replace("{id}", "$USER")
             .replace("{token}", "$RESET")
             .replace("{kid}", "$KID");

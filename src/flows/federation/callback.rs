@@ -116,6 +116,12 @@ pub async fn finish(
     done.map_err(|why| Failed { why, urls })
 }
 
+/// Returns where the sign-in of this browser leads, without using anything up; nowhere if its state does
+/// not open.
+pub fn urls(app: &App, returned: Returned<'_>) -> Urls {
+    open(app, returned).map_or_else(|failed| failed.urls, |state| state.urls)
+}
+
 /// Returns the label of a sign-in without an identity.
 fn result_of(why: Refused) -> &'static str {
     match why {

@@ -7,6 +7,7 @@ mod entry;
 pub mod id_token;
 pub mod kept_tokens;
 pub mod links;
+pub mod logout;
 pub mod operate_links;
 mod plan;
 pub mod refused;

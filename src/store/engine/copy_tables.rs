@@ -224,6 +224,7 @@ pub const TABLES: [Table; 27] = [
             "ticket",
             "proofs",
             "account_id",
+            "upstream_sid",
         ],
         numbers: &[
             "idle_ttl",

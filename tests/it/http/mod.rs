@@ -64,6 +64,8 @@ mod tokens;
 mod two_factor;
 mod two_step_pages;
 mod upstream;
+mod upstream_form_post;
+mod upstream_logout;
 mod upstream_pages;
 mod upstream_takeover;
 mod upstream_tokens;

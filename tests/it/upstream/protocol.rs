@@ -203,17 +203,17 @@ async fn userinfo_says_whether_the_mailbox_of_a_token_without_that_word_is_verif
         let mailbox = trial.sign_in(ana()).await.unwrap().mailbox.unwrap();
         (mailbox.email.to_string(), mailbox.word)
     };
-    let silent = ("email_verified", Value::Null);
+    let silent = [("email_verified", Value::Null)];
     let of = |email: &str, word| (email.to_owned(), word);
     let mine = "ana@acme.example";
     assert_eq!(
-        word(&[silent.clone()], Manner::Honest).await,
+        word(&silent, Manner::Honest).await,
         of(mine, EmailWord::Verified)
     );
     assert_eq!(trial.issuer.times_asked("/userinfo"), 1);
     // It may be away, and a token that says it is believed.
     assert_eq!(
-        word(&[silent.clone()], Manner::Status(503)).await,
+        word(&silent, Manner::Status(503)).await,
         of(mine, EmailWord::Claimed)
     );
     assert_eq!(
@@ -223,7 +223,11 @@ async fn userinfo_says_whether_the_mailbox_of_a_token_without_that_word_is_verif
     // What it says of one mailbox is not said of another.
     let victim = "victim@acme.example";
     assert_eq!(
-        word(&[silent, ("email", json!(victim))], Manner::Honest).await,
+        word(
+            &[("email_verified", Value::Null), ("email", json!(victim))],
+            Manner::Honest
+        )
+        .await,
         of(victim, EmailWord::Claimed)
     );
 }
