@@ -16,3 +16,19 @@ CREATE INDEX sessions_upstream_sid ON sessions (upstream_sid) WHERE upstream_sid
 -- The identity that began a sign-in which waits for another proof, as JSON. It is linked when the session opens.
 ALTER TABLE login_challenges ADD COLUMN upstream TEXT;
 CREATE INDEX login_challenges_upstream ON login_challenges (expires_at) WHERE upstream IS NOT NULL;
+
+-- The tokens that the issuer gave for an identity, sealed under the master key whose id is `master_key`; the id of the account stands in the sealed header, so a
+-- row opens nothing in the place of another one. `expires_at` is the end of the access token, NULL if the issuer does not say it. `renewing_until` is set
+-- while one process renews them. Only with `keep_tokens`.
+CREATE TABLE upstream_tokens (
+    account_id TEXT PRIMARY KEY NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    tokens_jwe TEXT NOT NULL,
+    master_key TEXT NOT NULL,
+    expires_at BIGINT,
+    renewing_until BIGINT,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX upstream_tokens_master_key ON upstream_tokens (master_key);
+
+-- The tokens of a sign-in that waits for another proof, sealed for this challenge. They are kept with the link, when the session opens.
+ALTER TABLE login_challenges ADD COLUMN upstream_tokens TEXT;

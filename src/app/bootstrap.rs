@@ -1,9 +1,10 @@
 //! Builds the `App` from the settings: opens the database, starts the password threads, loads the
 //! templates of mails and the list of breached passwords.
 
+use super::flights::Flights;
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 use super::notices::Notices;
-use super::pace::{Pace, pace, presented_pace, strength_pace};
+use super::pace::{Pace, pace, presented_pace, renewal_pace, strength_pace};
 use super::process::Process;
 use super::{App, whole_ms};
 use crate::clock::Clock;
@@ -62,6 +63,8 @@ impl App {
             mail_waits: Notify::new(),
             refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
             strength_pace: Pace::new(strength_pace(), Arc::clone(&clock)),
+            renewal_pace: Pace::new(renewal_pace(), Arc::clone(&clock)),
+            renewals: Flights::default(),
             mint_pace: config
                 .rate_limits
                 .quota(Rule::Mint)

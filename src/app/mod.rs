@@ -2,6 +2,7 @@
 //! needed between the layers. `flows::key::load_keys` replaces the key ring.
 
 mod bootstrap;
+mod flights;
 mod memory;
 mod notices;
 mod pace;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+
+pub use flights::{Flight, Flights};
 
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 
@@ -30,7 +33,8 @@ use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::Hasher;
 use crate::mail::Mailer;
 use crate::metrics::Metrics;
-use crate::model::kernel::id::SessionId;
+use crate::model::federation::renewal::Renewal;
+use crate::model::kernel::id::{EventId, SessionId};
 use crate::model::kernel::time::Timestamp;
 use crate::outbound_http;
 use crate::random::Random;
@@ -82,6 +86,10 @@ pub struct App {
     pub outgoing: Option<outbound_http::Client>,
     /// The connections to other issuers.
     pub upstream: Upstream,
+    /// The renewals of tokens of other issuers that are under way, by the account.
+    pub renewals: Flights<EventId, Renewal>,
+    /// How often the tokens of an account are renewed.
+    pub renewal_pace: Pace<EventId>,
     /// The counters of this process.
     pub metrics: Arc<Metrics>,
     /// Held while the ring is read from the database and put in place.

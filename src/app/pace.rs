@@ -73,6 +73,14 @@ pub(super) fn strength_pace() -> Quota {
     Quota::per_minute(PER_MINUTE)
 }
 
+/// Returns the limit for the tokens of one account at another issuer: a burst of 10 renewals, then 6 a
+/// minute. The issuer counts them for all users together.
+pub(super) fn renewal_pace() -> Quota {
+    const BURST: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6).expect("not zero");
+    Quota::per_minute(PER_MINUTE).allow_burst(BURST)
+}
+
 /// Converts a limit of the settings: a burst whose units return one by one.
 pub(super) fn pace(quota: rate::Quota) -> Option<Quota> {
     let burst = NonZeroU32::new(quota.count)?;

@@ -36,6 +36,8 @@ pub struct Expected<'a> {
 pub enum Nonce<'a> {
     /// The token has none.
     None,
+    /// The token has none, or this one: that of the sign-in, in a token that came later.
+    NoneOr(&'a str),
     /// The token has this one.
     Is(&'a str),
     /// The token has this one, or its SHA-256 in hexadecimal digits (Apple's apps send that).
@@ -258,6 +260,7 @@ fn check_nonce(found: Option<&Value>, expected: Nonce<'_>) -> Result<(), Rejecte
     let is = |text: &str| found.is_some_and(|found| found.as_bytes().ct_eq(text.as_bytes()).into());
     let is_good = match expected {
         Nonce::None => found.is_none(),
+        Nonce::NoneOr(nonce) => found.is_none() || is(nonce),
         Nonce::Is(nonce) => is(nonce),
         Nonce::IsOrHash(nonce) => is(nonce) || is(&hex::encode(sha256(nonce.as_bytes()))),
     };

@@ -36,6 +36,7 @@ mod sealed;
 pub mod token;
 pub mod totp;
 pub mod upstream_state;
+pub mod upstream_tokens;
 pub mod webhook;
 
 pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256};

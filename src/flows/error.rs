@@ -198,11 +198,16 @@ pub enum Error {
     LinkingDifferentEmails,
     #[error("Account linking is not allowed")]
     LinkingNotAllowed,
-    /// The tokens of other issuers are not kept.
+    /// No tokens of the other issuer are kept.
     #[error("Access token not found")]
     AccessTokenNotFound,
     #[error("Refresh token not found")]
     RefreshTokenNotFound,
+    /// The access token has expired and cannot be renewed.
+    #[error("Failed to get a valid access token")]
+    FailedToGetAccessToken,
+    #[error("Failed to refresh access token")]
+    FailedToRefreshAccessToken,
     #[error("Provider not supported")]
     ProviderNotSupported,
     #[error("The URLs are too long")]

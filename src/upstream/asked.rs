@@ -1,4 +1,10 @@
-//! What the rest of the program asks of a provider.
+//! What the rest of the program asks of a provider, and what it is told of a user.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::crypto::upstream_tokens::UpstreamTokens;
 
 /// Parameters of the authorization request that this service sets, or that would replace those which
 /// it sets.
@@ -67,4 +73,44 @@ pub struct NativeToken<'a> {
     pub token: &'a str,
     /// The nonce that the app has used; `None` if it used none.
     pub nonce: Option<&'a str>,
+}
+
+/// An identity whose tokens are kept.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    /// The issuer that gave them.
+    pub issuer: &'a str,
+    /// The user at the issuer.
+    pub subject: &'a str,
+    /// The tokens that it gave.
+    pub tokens: &'a UpstreamTokens,
+}
+
+impl fmt::Debug for Kept<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a provider says of a user.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// The name of the user.
+    pub name: Option<String>,
+    /// The email address, as the provider writes it.
+    pub email: Option<String>,
+    /// Whether the provider says that it has verified the email address.
+    pub email_verified: bool,
+    /// The URL of a picture, as the provider writes it; nothing of it was checked.
+    pub image: Option<String>,
+    /// All that the provider says.
+    pub data: Map<String, Value>,
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profile(…)")
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::failure::Failure;
-use super::metadata::CONSUMERS;
+use super::metadata::admits_tenant;
 use crate::config::upstream::{Kind, Provider};
 use crate::crypto::id_token::{IdToken, is_name};
 use crate::crypto::logout_token::LogoutToken;
@@ -76,7 +76,7 @@ fn text(claims: &Claims, name: &str) -> Option<String> {
 }
 
 /// Returns the id of the user: at Microsoft `oid`, because `sub` is another one for each client.
-fn subject(provider: &Provider, token: &IdToken) -> Result<String, Failure> {
+pub(super) fn subject(provider: &Provider, token: &IdToken) -> Result<String, Failure> {
     if provider.kind != Kind::Microsoft {
         return Ok(token.subject.clone());
     }
@@ -116,14 +116,7 @@ fn admit(provider: &Provider, claims: &Claims) -> Result<(), Failure> {
             return refuse("the account is not of the domain hd");
         }
     }
-    let tenant = claim("tid").map(str::to_ascii_lowercase);
-    let tenant = tenant.as_deref();
-    let is_admitted = match provider.tenant.as_deref() {
-        None | Some("common") => true,
-        Some("organizations") => tenant.is_some_and(|id| id != CONSUMERS),
-        Some("consumers") => tenant == Some(CONSUMERS),
-        Some(own) => tenant == Some(own),
-    };
+    let is_admitted = admits_tenant(provider, claim("tid"));
     if is_admitted {
         Ok(())
     } else {

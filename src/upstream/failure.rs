@@ -1,6 +1,9 @@
 //! Why a provider's word was not taken.
 
-/// Why there is no identity. The texts are for the log and name nothing that the provider or the
+/// The word of RFC 6749 for a code or a refresh token that is not good, or no longer.
+pub(super) const INVALID_GRANT: &str = "invalid_grant";
+
+/// Why there is no identity, or why its tokens could not be renewed. The texts are for the log and name nothing that the provider or the
 /// browser has sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -13,6 +16,9 @@ pub enum Failure {
     /// The provider refused the code.
     #[error("the provider refused the code: {0}")]
     InvalidCode(String),
+    /// The provider refused the refresh token.
+    #[error("the provider refused the refresh token: {0}")]
+    RefreshRefused(&'static str),
     /// What the provider says of the user cannot be trusted, or is not enough.
     #[error("nothing reliable is known of the user: {0}")]
     NoUserInfo(String),
@@ -25,4 +31,11 @@ pub enum Failure {
     /// The provider issues no id tokens.
     #[error("the provider issues no id tokens")]
     IdTokenNotSupported,
+}
+
+impl Failure {
+    /// Returns whether the provider has said that the refresh token is good no more.
+    pub fn ends_refresh_token(&self) -> bool {
+        *self == Self::RefreshRefused(INVALID_GRANT)
+    }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::asked::Profile;
 use super::claims::{display_name, image};
 use super::failure::Failure;
 use super::metadata::below;
@@ -77,6 +78,50 @@ pub(super) async fn identity(
     })
 }
 
+/// Returns what the API says of the user of an access token.
+///
+/// # Errors
+/// [`Failure::NoUserInfo`] if it is another user than `subject`; [`Failure::Unavailable`] if the API does
+/// not answer.
+pub(super) async fn profile(
+    asking: Asking<'_>,
+    access_token: &str,
+    subject: &str,
+) -> Result<Profile, Failure> {
+    let provider = asking.provider;
+    let said = asking
+        .of_user(&api(provider, "/user")?, access_token)
+        .await?;
+    let Value::Object(data) = said else {
+        return Err(Failure::NoUserInfo("the API does not name the user".into()));
+    };
+    let id = data.get("id").and_then(Value::as_u64);
+    if id.map(|id| id.to_string()).as_deref() != Some(subject) {
+        return Err(Failure::NoUserInfo("the API speaks of another user".into()));
+    }
+    let emails = asking
+        .if_permitted(&api(provider, "/user/emails")?, access_token)
+        .await?;
+    let primary = emails.and_then(primary);
+    let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
+    Ok(Profile {
+        name: text("name").or_else(|| text("login")),
+        email_verified: primary.as_ref().is_some_and(|primary| primary.verified),
+        email: primary.map(|primary| primary.email),
+        image: text("avatar_url"),
+        data,
+    })
+}
+
+/// Finds the item of the primary mailbox in a list.
+fn primary(emails: Value) -> Option<Address> {
+    let emails = serde_json::from_value::<Vec<Value>>(emails).ok()?;
+    let mut addresses = emails
+        .into_iter()
+        .filter_map(|item| serde_json::from_value::<Address>(item).ok());
+    addresses.find(|address| address.primary)
+}
+
 /// Returns the URL of the API: a host of its own for the public site, a path for others.
 fn api(provider: &Provider, path: &str) -> Result<Url, Failure> {
     if provider.issuer == PUBLIC_SITE {
@@ -86,15 +131,9 @@ fn api(provider: &Provider, path: &str) -> Result<Url, Failure> {
     }
 }
 
-/// Returns the primary mailbox; no other one, because a user may enter any.
+/// Returns the primary mailbox of a list; no other one, because a user may enter any.
 fn mailbox(provider: &Provider, emails: Value) -> Option<Mailbox> {
-    let Value::Array(emails) = emails else {
-        return None;
-    };
-    let mut addresses = emails
-        .into_iter()
-        .filter_map(|item| serde_json::from_value::<Address>(item).ok());
-    let primary = addresses.find(|address| address.primary)?;
+    let primary = primary(emails)?;
     let email = primary.email.parse().ok()?;
     let word = provider.word_about(&email, primary.verified, None);
     Some(Mailbox { email, word })

@@ -2,6 +2,7 @@
 //! none, and what is needed is known.
 
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::failure::Failure;
@@ -10,7 +11,9 @@ use crate::config::upstream::{Kind, Provider};
 use crate::outbound_http;
 
 /// The tenant of personal accounts at Microsoft.
-pub(super) const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+/// The scope for refresh tokens (OpenID Connect Core section 11).
+pub(super) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Where a provider is asked, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) struct Metadata {
     pub(super) secret_in_body: bool,
     /// Whether every answer names the issuer (RFC 9207).
     pub(super) names_issuer: bool,
+    /// Whether it knows the scope `offline_access`, for refresh tokens.
+    pub(super) takes_offline_access: bool,
 }
 
 /// The members of the discovery document that are read.
@@ -37,6 +42,9 @@ struct Document {
     userinfo_endpoint: Option<Url>,
     jwks_uri: Url,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// What a provider writes here is not taken for a reason to refuse its document.
+    #[serde(default)]
+    scopes_supported: Value,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -94,6 +102,7 @@ impl Metadata {
             userinfo_endpoint: document.userinfo_endpoint,
             jwks_uri: Some(document.jwks_uri),
             names_issuer: document.authorization_response_iss_parameter_supported,
+            takes_offline_access: names_offline_access(&document.scopes_supported),
         })
     }
 
@@ -111,6 +120,7 @@ impl Metadata {
             jwks_uri: None,
             secret_in_body: true,
             names_issuer: false,
+            takes_offline_access: false,
         })
     }
 
@@ -179,6 +189,33 @@ fn names(provider: &Provider, issuer: &str) -> bool {
     issuer == template || of_tenant(&template, issuer).is_some_and(is_tenant)
 }
 
+/// Returns whether an identity of this issuer is one of the provider as the settings describe it now.
+/// What an issuer gave is never sent to another one.
+pub fn is_of(provider: &Provider, issuer: &str) -> bool {
+    if provider.kind != Kind::Microsoft {
+        return issuer == provider.issuer;
+    }
+    let template = template(provider);
+    of_tenant(&template, issuer).is_some_and(|tenant| admits_tenant(provider, Some(tenant)))
+}
+
+/// Returns whether the settings admit users of this tenant of Microsoft.
+pub(super) fn admits_tenant(provider: &Provider, tenant: Option<&str>) -> bool {
+    let tenant = tenant.map(str::to_ascii_lowercase);
+    let tenant = tenant.as_deref();
+    match provider.tenant.as_deref() {
+        None | Some("common") => true,
+        Some("organizations") => tenant.is_some_and(|id| id != CONSUMERS),
+        Some("consumers") => tenant == Some(CONSUMERS),
+        Some(own) => tenant == Some(own),
+    }
+}
+
+fn names_offline_access(scopes: &Value) -> bool {
+    let scopes = scopes.as_array();
+    scopes.is_some_and(|all| all.iter().any(|one| one == OFFLINE_ACCESS))
+}
+
 /// Returns whether the client's secret goes into the body: where the presets' providers want it, and
 /// where the issuer takes it there and not in a header.
 fn takes_body(kind: Kind, methods: Option<&[String]>) -> bool {
@@ -193,7 +230,7 @@ fn takes_body(kind: Kind, methods: Option<&[String]>) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::{Config, Sources};

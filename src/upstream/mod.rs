@@ -1,6 +1,7 @@
 //! Other issuers: where their authorization pages are, and what they say of a user. Each file has one
 //! step: `metadata` reads what a provider says of itself, `cached` keeps it, `authorize` makes the URL
-//! for the browser, `exchange` redeems the code, `claims` and `github` make the identity.
+//! for the browser, `exchange` makes the requests for tokens, `redeem` says what came of them, `claims` and
+//! `github` make the identity, `profile` asks for it again.
 
 mod asked;
 mod authorize;
@@ -11,6 +12,8 @@ mod failure;
 mod github;
 mod logout;
 mod metadata;
+mod profile;
+mod redeem;
 mod requests;
 mod slot;
 mod userinfo;
@@ -22,8 +25,10 @@ use futures_util::future::join_all;
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use asked::{Authorization, Grant, NativeToken, may_be_added};
+pub use asked::{Authorization, Grant, Kept, NativeToken, Profile, may_be_added};
 pub use failure::Failure;
+pub use metadata::is_of;
+pub use redeem::Redeemed;
 
 use self::cached::Cached;
 use self::claims::Beside;
@@ -114,45 +119,6 @@ impl Upstream {
     ) -> Result<(), Failure> {
         let metadata = self.metadata(self.known(provider)?).await?;
         metadata.check_answer(provider, iss)
-    }
-
-    /// Exchanges the code, and returns the verified identity.
-    ///
-    /// # Errors
-    /// As [`Failure`] says; [`Failure::InvalidIdToken`] and [`Failure::IdTokenNotSupported`] excepted.
-    pub async fn redeem(
-        &self,
-        provider: &Provider,
-        grant: &Grant<'_>,
-        now: Timestamp,
-    ) -> Result<Identity, Failure> {
-        let known = self.known(provider)?;
-        let metadata = self.metadata(known).await?;
-        let secret = known.secret(&metadata, now)?;
-        let secret = secret.as_ref().map(|secret| secret.as_str());
-        let asking = self.asking(provider);
-        let issued = exchange::redeem(asking, &metadata, secret, grant).await?;
-        let scopes = issued.scopes.unwrap_or_else(|| provider.scopes.clone());
-        if !provider.has_id_tokens() {
-            return github::identity(asking, &issued.access_token, scopes).await;
-        }
-        let token = issued
-            .id_token
-            .ok_or_else(|| Failure::NoUserInfo("the provider issued no id token".into()))?;
-        let expected = Expected {
-            issuer: &metadata.issuer,
-            clients: &[&provider.client_id],
-            nonce: Nonce::Is(grant.nonce),
-        };
-        let token = self.verified(known, &token, &expected, now).await?;
-        let token = token.map_err(|rejected| Failure::NoUserInfo(rejected.to_string()))?;
-        let userinfo = userinfo::ask(asking, &metadata, &token, &issued.access_token).await?;
-        let beside = Beside {
-            userinfo,
-            first_user: grant.first_user,
-            scopes,
-        };
-        claims::identity(provider, &token, beside)
     }
 
     /// Verifies an id token that the client has got by itself. Nothing is asked of the user beside it.

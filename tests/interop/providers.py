@@ -9,12 +9,14 @@ from place import NODE, ROOT, free_port, wait_for
 WORK = ROOT / "target/interop/upstream"
 # Full of what a form and a header have to encode; `upstream/issuer.mjs` and `upstream/github.mjs` know the same.
 SECRET = "a secret: 100% + more/of=it & longer"
-# One issuer under four ids, each with its rule: `loose` is responsible for no domain, `asking` makes a user if the client asks, `shut` makes none.
+# One issuer under five ids, each with its rule: `loose` is responsible for no domain, `asking` makes a user if the client asks, `shut` makes none,
+# `keeping` keeps its tokens.
 RULES = {
     "acme": ["domains=example.com", "client_ids=phone"],
     "loose": ["client_ids=phone"],
     "asking": ["domains=example.com", "client_ids=phone", "sign_up=requested"],
     "shut": ["domains=example.com", "client_ids=phone", "sign_up=false"],
+    "keeping": ["domains=example.com", "client_ids=phone", "keep_tokens=true"],
 }
 
 

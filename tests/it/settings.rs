@@ -27,6 +27,7 @@ const OWN: [(&str, &str); 21] = [
     ("upstream.acme.sign_up", "requested"),
     ("upstream.acme.response_mode", "query"),
     ("upstream.acme.trust_mfa", "false"),
+    ("upstream.acme.keep_tokens", "true"),
     ("upstream.acme.allow_private", "false"),
     ("upstream.google.hd", "corp.example"),
     ("upstream.microsoft.tenant", "common"),

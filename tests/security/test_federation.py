@@ -397,6 +397,26 @@ def test_fed_14_tokens_of_providers_are_kept_nowhere(federated, issuer):
     assert visitor.client.get("account-info", params={"accountId": account}).json()["code"] == "ACCESS_TOKEN_NOT_FOUND"
 
 
+def test_fed_14_or_only_sealed_where_the_settings_keep_them(own, issuer):
+    place = own(*issuer.settings("acme"), "upstream.acme.keep_tokens=true")
+    visitor = Visitor(place)
+    assert visitor.enter(issuer, **person()).startswith("/new")
+    account = visitor.client.get("list-accounts").json()[0]["id"]
+    answer = visitor.client.post("get-access-token", json={"accountId": account})
+    token = answer.json()["accessToken"]
+    assert token in issuer.tokens and answer.headers["cache-control"] == "no-store"
+    files = [path for path in place.folder.rglob("*") if path.is_file()]
+    assert any(b"upstream_tokens" in file.read_bytes() for file in files)
+    for file in files:
+        kept = file.read_bytes()
+        assert not [secret for secret in issuer.tokens if secret.encode() in kept], file
+    assert token not in place.log()
+    # The session of another user gets none.
+    other = Visitor(place)
+    assert other.enter(issuer, **person()).startswith("/new")
+    assert other.client.post("get-access-token", json={"accountId": account}).json()["code"] == "ACCOUNT_NOT_FOUND"
+
+
 def test_fed_15_the_cookie_of_the_way_out(own, issuer):
     place = own(*issuer.settings("acme"), start=False)
     place.issuer = "https://auth.example.com"

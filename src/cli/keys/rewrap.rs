@@ -97,6 +97,10 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
             "authenticatorSecrets",
             json!(done.secrets.as_ref().map_or(0, |secrets| secrets.done)),
         ),
+        (
+            "providerTokens",
+            json!(done.tokens.as_ref().map_or(0, |tokens| tokens.done)),
+        ),
     ];
     output::record(output, &app.config, !dry_run, &members);
     if !dry_run {
@@ -117,6 +121,20 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
         Ok(secrets) if secrets.left > 0 => Err(Failure::Refused(format!(
             "the master key has changed, but {} authenticator secrets could not be opened with the old key; `countersign doctor` says more. Until then their users sign in with a recovery code only",
             secrets.left
+        ))),
+        Ok(_) => told_of_tokens(done.tokens),
+    }
+}
+
+/// Refuses if not all tokens of providers are sealed under the new key.
+fn told_of_tokens(tokens: std::result::Result<rewrap::Resealed, String>) -> Result<()> {
+    match tokens {
+        Err(error) => Err(Failure::Refused(format!(
+            "the master key has changed, but not all tokens of providers are sealed under it yet ({error}); a running service that has both keys goes on with them within minutes. Keep the old key until `countersign doctor` names it no more"
+        ))),
+        Ok(tokens) if tokens.left > 0 => Err(Failure::Refused(format!(
+            "the master key has changed, but the tokens of {} connected accounts could not be opened with the old key; `countersign doctor` says more. They come anew when their users sign in at the provider",
+            tokens.left
         ))),
         Ok(_) => Ok(()),
     }

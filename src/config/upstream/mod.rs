@@ -147,6 +147,8 @@ pub struct Provider {
     pub sign_up: UpstreamSignUp,
     pub response_mode: ResponseMode,
     pub trust_mfa: bool,
+    /// Whether the tokens of users are kept, so that applications can call the provider.
+    pub keep_tokens: bool,
     pub allow_private: bool,
     /// Google: the domain that accounts must belong to.
     pub hd: Option<String>,
@@ -245,6 +247,7 @@ mod tests {
             sign_up: UpstreamSignUp::Always,
             response_mode: ResponseMode::Query,
             trust_mfa: false,
+            keep_tokens: false,
             allow_private: false,
             hd: None,
             tenant: tenant.map(str::to_owned),

@@ -152,6 +152,10 @@ impl<'r> Section<'r> {
                 let key = self.key("trust_mfa");
                 self.r.flag(&key, false)
             },
+            keep_tokens: {
+                let key = self.key("keep_tokens");
+                self.r.flag(&key, false)
+            },
             allow_private,
             hd: match kind {
                 Kind::Google => self.optional("hd", hosted_domain),
@@ -377,7 +381,7 @@ mod tests {
             (Kind::Google, EmailTrust::Authoritative)
         );
         assert_eq!(google.sign_up, UpstreamSignUp::Always);
-        assert!(!google.trust_mfa && !google.allow_private);
+        assert!(!google.trust_mfa && !google.allow_private && !google.keep_tokens);
         assert!(config.upstream.find("off").is_none());
         assert!(!format!("{config:?}").contains("geheim"));
         let shown = config.effective.iter();

@@ -16,17 +16,17 @@ use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::sign_in::SignedIn;
 use crate::flows::session::open_session::Options;
 use crate::flows::session::presented::Presented;
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
-use crate::model::federation::identity::Identity;
 use crate::model::federation::refused::Refused;
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::Retry;
 use crate::store;
-use crate::upstream::{Failure, Grant};
+use crate::upstream::{Failure, Grant, Redeemed};
 
 use super::begin::{provider, redirect_uri};
 use super::links::{self, Linked};
@@ -102,9 +102,9 @@ pub async fn finish(
         returned,
         requester,
     };
-    let done = match back.identity().await {
-        Ok((provider, identity)) => {
-            let done = back.accept(&provider, &identity, presented, own);
+    let done = match back.redeem().await {
+        Ok((provider, redeemed)) => {
+            let done = back.accept(&provider, redeemed, presented, own);
             Box::pin(done).await.map_err(|error| of_error(&error))
         }
         Err(why) => {
@@ -159,7 +159,7 @@ struct Back<'a> {
 
 impl Back<'_> {
     /// Asks the issuer whom the code stands for.
-    async fn identity(&self) -> std::result::Result<(Arc<Provider>, Identity), Refused> {
+    async fn redeem(&self) -> std::result::Result<(Arc<Provider>, Redeemed), Refused> {
         let (app, state, returned) = (self.app, self.state, self.returned);
         let limit = RateLimitCheck::upstream(app, self.requester);
         limit.consume(app).await.map_err(|error| of_error(&error))?;
@@ -188,9 +188,9 @@ impl Back<'_> {
             nonce: &state.nonce,
             first_user: returned.first_user,
         };
-        let redeemed = app.upstream.redeem(&provider, &grant, app.now());
-        let identity = in_time(&provider, until, redeemed).await?;
-        Ok((provider, identity))
+        let redeem = app.upstream.redeem(&provider, &grant, app.now());
+        let redeemed = in_time(&provider, until, redeem).await?;
+        Ok((provider, redeemed))
     }
 
     async fn spend(&self) -> Result<bool> {
@@ -207,11 +207,13 @@ impl Back<'_> {
     async fn accept(
         &self,
         provider: &Provider,
-        identity: &Identity,
+        redeemed: Redeemed,
         presented: Presented<'_>,
         own: Option<UserId>,
     ) -> Result<Done> {
         let (app, urls) = (self.app, &self.state.urls);
+        let tokens = NewTokens::of(app, provider, redeemed.tokens)?;
+        let identity = &redeemed.identity;
         if let Some(linker) = self.state.linker {
             if own.is_some_and(|own| own != linker.user) {
                 return Err(Error::UpstreamRefused(Refused::UnableToLinkAccount));
@@ -220,7 +222,7 @@ impl Back<'_> {
                 actor: format!("user:{}", linker.user),
                 ..self.requester.clone()
             };
-            let linked = links::link(app, linker, identity, urls, &requester).await?;
+            let linked = links::link(app, linker, (identity, tokens), urls, &requester).await?;
             return Ok(match linked {
                 Linked::Done => Done::Linked(urls.clone()),
                 Linked::Ask(sealed) => Done::Ask(sealed),
@@ -231,6 +233,7 @@ impl Back<'_> {
             presented,
             request_sign_up: self.state.request_sign_up,
             urls,
+            tokens: &tokens,
         };
         let outcome = sign_in(app, provider, identity, arrival, self.requester).await?;
         Ok(match outcome {

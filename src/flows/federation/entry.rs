@@ -12,6 +12,7 @@ use crate::flows::session::clearance;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Beginning, PendingSession};
 use crate::flows::session::upstream_link::{self, NewLink};
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::Tx;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
@@ -167,10 +168,10 @@ impl Entry {
             // Where a first factor has to be set up, the mailbox is proven before.
             Decision::Ask(steps) if steps.intersects(Steps::OF_A_SIGN_IN | Steps::MAILBOX) => {
                 self.ending.run(tx).await?;
-                let challenge = self.challenge.by_upstream(self.link.link.clone());
+                let challenge = self.challenge.clone().by_upstream(&self.link);
                 let pending = challenge.insert(tx, evidence, steps).await?;
                 if is_new {
-                    upstream_link::keep(tx, &user, &self.link).await?;
+                    self.link_new(tx, &user).await?;
                 }
                 Next::Pending(pending)
             }
@@ -206,10 +207,17 @@ impl Entry {
         }
     }
 
+    /// Links the identity to the account that was just made. Its tokens are kept when the gate opens.
+    async fn link_new(&self, tx: &mut Tx<'_>, user: &User) -> Result<()> {
+        let bare = self.link.clone().with_tokens(NewTokens::Left);
+        upstream_link::keep(tx, user, &bare).await?;
+        Ok(())
+    }
+
     /// Links the identity to the account that was just made, and mails the link that verifies its
     /// mailbox.
     async fn ask_to_verify(&self, tx: &mut Tx<'_>, user: &User) -> Result<()> {
-        upstream_link::keep(tx, user, &self.link).await?;
+        self.link_new(tx, user).await?;
         let new = &self.new_account;
         if let Some(until) = new.unproven_until {
             store::account::user_changes::expect_proof(tx.conn, user.id, until).await?;

@@ -11,6 +11,7 @@ use crate::flows::limit::known_device;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::open_session::Options;
 use crate::flows::session::presented::Presented;
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::audit::event::Requester;
@@ -69,11 +70,14 @@ pub async fn sign_in(
 ) -> Result<Done> {
     let provider = provider(app, brought.provider)?;
     let identity = verified(app, provider, brought, requester).await?;
+    // The app has the other tokens itself.
+    let tokens = NewTokens::of(app, provider, None)?;
     let arrival = Arrival {
         options,
         presented,
         request_sign_up,
         urls: &Urls::default(),
+        tokens: &tokens,
     };
     match enter(app, provider, &identity, arrival, requester).await? {
         Outcome::SignedIn(done) => Ok(Done::SignedIn(done)),
@@ -101,7 +105,8 @@ pub async fn link(
         user: own.user.id,
         session: own.session.id,
     };
-    match links::link(app, linker, &identity, &Urls::default(), requester).await {
+    let new = (&identity, NewTokens::of(app, provider, None)?);
+    match links::link(app, linker, new, &Urls::default(), requester).await {
         Ok(Linked::Done) => Ok(()),
         Ok(Linked::Ask(_)) | Err(Error::UpstreamRefused(Refused::EmailDoesNotMatch)) => {
             Err(Error::LinkingDifferentEmails)

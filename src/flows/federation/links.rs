@@ -12,6 +12,7 @@ use crate::flows::account::ways_in::{self, Ways};
 use crate::flows::key::inspect_keys;
 use crate::flows::session::end_session::end;
 use crate::flows::session::upstream_link::{self, NewLink};
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
@@ -67,7 +68,7 @@ pub(super) enum Linked {
 pub(super) async fn link(
     app: &App,
     linker: Linker,
-    identity: &Identity,
+    (identity, tokens): (&Identity, NewTokens),
     urls: &Urls,
     requester: &Requester,
 ) -> Result<Linked> {
@@ -76,7 +77,7 @@ pub(super) async fn link(
         session: None,
         ..PendingLink::of(identity)
     };
-    let new = NewLink::later(app, link);
+    let new = NewLink::later(app, link).with_tokens(tokens);
     let (identity, to_link) = (identity.clone(), new.clone());
     let has_pages = app.config.pages.enabled;
     let decided = app
@@ -109,6 +110,7 @@ pub(super) async fn link(
             Err(Error::UpstreamRefused(Refused::EmailDoesNotMatch))
         }
         Decided::Ask => {
+            // The tokens of the identity do not fit into a header with the question.
             let question = UnconfirmedLink {
                 link: new.link,
                 linker,

@@ -5,11 +5,13 @@ pub mod callback;
 pub mod confirm;
 mod entry;
 pub mod id_token;
+pub mod kept_tokens;
 pub mod links;
 pub mod logout;
 pub mod operate_links;
 mod plan;
 pub mod refused;
+mod renewal;
 mod sign_in;
 
 pub use crate::crypto::upstream_state::Urls;

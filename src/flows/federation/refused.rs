@@ -34,9 +34,10 @@ pub(super) fn of_failure(provider: &Provider, failure: &Failure) -> Refused {
         Failure::IssuerMismatch => Refused::IssuerMismatch,
         Failure::InvalidCode(_) => Refused::InvalidCode,
         Failure::NotAllowed(_) => Refused::NotAllowed,
-        Failure::NoUserInfo(_) | Failure::InvalidIdToken(_) | Failure::IdTokenNotSupported => {
-            Refused::UnableToGetUserInfo
-        }
+        Failure::NoUserInfo(_)
+        | Failure::InvalidIdToken(_)
+        | Failure::IdTokenNotSupported
+        | Failure::RefreshRefused(_) => Refused::UnableToGetUserInfo,
     };
     tracing::warn!(provider = %provider.id, %failure, "a sign-in at another issuer failed");
     why
@@ -49,9 +50,10 @@ pub(super) fn unusable(provider: &Provider, failure: &Failure) -> Error {
         Failure::IdTokenNotSupported => Error::IdTokenNotSupported,
         Failure::InvalidIdToken(_) | Failure::NoUserInfo(_) => Error::InvalidIdToken,
         Failure::NotAllowed(_) => Error::UpstreamUserNotAllowed,
-        Failure::Unavailable(_) | Failure::IssuerMismatch | Failure::InvalidCode(_) => {
-            Error::UpstreamUnavailable
-        }
+        Failure::Unavailable(_)
+        | Failure::IssuerMismatch
+        | Failure::InvalidCode(_)
+        | Failure::RefreshRefused(_) => Error::UpstreamUnavailable,
     }
 }
 

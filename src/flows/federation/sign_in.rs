@@ -18,6 +18,7 @@ use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession};
 use crate::flows::session::presented::Presented;
 use crate::flows::session::upstream_link::NewLink;
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -70,6 +71,8 @@ pub(super) struct Arrival<'a> {
     pub(super) request_sign_up: bool,
     /// Where the browser is led afterwards.
     pub(super) urls: &'a Urls,
+    /// What becomes of the tokens of the identity.
+    pub(super) tokens: &'a NewTokens,
 }
 
 /// Opens a session, or the second step.
@@ -205,6 +208,7 @@ impl Attempt<'_> {
                     link: self.link.clone(),
                     row: account_id(app),
                     tells: self.plan.user.is_some() && !self.plan.is_linked,
+                    tokens: self.arrival.tokens.clone(),
                 },
                 plan: self.plan.clone(),
                 user: self.user.clone(),

@@ -1,22 +1,32 @@
-//! Seals the secrets of authenticator apps under the current master key, after a change of it: piece by
-//! piece, because there may be very many. Every process that holds the former key goes on where
-//! another one has stopped. A secret that no loaded key opens is left as it is.
+//! Seals the secrets of authenticator apps and the tokens of other issuers under the current master key,
+//! after a change of it: piece by piece, because there may be very many. Every process that holds the
+//! former key goes on where another one has stopped. What no loaded key opens is left as it is.
 
 use std::sync::Arc;
 
 use crate::app::App;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::totp::TotpSecret;
+use crate::crypto::upstream_tokens::{Place, UpstreamTokens};
 use crate::flows::Result;
 use crate::flows::transaction::tx;
 use crate::model::audit::event::Requester;
-use crate::model::kernel::id::UserId;
-use crate::store::{self, WriteOptions, work};
+use crate::model::kernel::id::{EventId, UserId};
+use crate::store::{self, Conn, WriteOptions, work};
 
-/// How many secrets are sealed again in one transaction.
+/// How many rows are sealed again in one transaction.
 const PIECE: i64 = 500;
 
-/// What became of the secrets that were sealed under another master key.
+/// What is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The secrets of authenticator apps.
+    Secrets,
+    /// The tokens of other issuers.
+    Tokens,
+}
+
+/// What became of the rows that were sealed under another master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Resealed {
     /// Those that are sealed under the current key now.
@@ -25,31 +35,49 @@ pub struct Resealed {
     pub left: u64,
 }
 
-/// Seals the secrets under the current master key of this process; for the schedule.
+/// Seals the secrets and tokens under the current master key of this process; for the schedule.
+///
+/// # Errors
+/// Those of the database.
 pub async fn reseal_due(app: &App) -> Result<()> {
     let Some(ring) = app.ring() else {
         return Ok(());
     };
     let held: Vec<Arc<MasterKey>> = ring.masters.iter().map(|m| Arc::clone(&m.key)).collect();
-    let resealed = reseal(app, &held, &ring.masters.current().key).await?;
-    if resealed.done > 0 {
+    let current = &ring.masters.current().key;
+    let secrets = reseal(app, Table::Secrets, &held, current).await?;
+    if secrets.done > 0 {
         tracing::info!(
-            secrets = resealed.done,
+            secrets = secrets.done,
             "sealed authenticator secrets under the current master key"
         );
     }
-    if resealed.left > 0 {
+    if secrets.left > 0 {
         tracing::warn!(
-            secrets = resealed.left,
+            secrets = secrets.left,
             "authenticator secrets are sealed under a master key that is not loaded; their users can sign in with a recovery code only"
+        );
+    }
+    let tokens = reseal(app, Table::Tokens, &held, current).await?;
+    if tokens.done > 0 {
+        tracing::info!(
+            identities = tokens.done,
+            "sealed the tokens of providers under the current master key"
+        );
+    }
+    if tokens.left > 0 {
+        tracing::warn!(
+            identities = tokens.left,
+            "tokens of providers are sealed under a master key that is not loaded; they come anew when their users sign in at the provider"
         );
     }
     Ok(())
 }
 
-/// Seals every secret under `current`, opened with one of the keys in `held`.
-pub(in crate::flows) async fn reseal(
+/// Seals every row of a table under `current`, opened with one of the keys in `held`.
+pub(super) async fn reseal(
     app: &App,
+    table: Table,
     held: &[Arc<MasterKey>],
     current: &Arc<MasterKey>,
 ) -> Result<Resealed> {
@@ -58,16 +86,17 @@ pub(in crate::flows) async fn reseal(
         let (id, from) = (current.id().to_owned(), after);
         let piece = app
             .db
-            .read(work!(conn => {
-                store::login::totp::sealed_otherwise(conn, &id, from, PIECE).await
-            }))
+            .read(work!(conn => sealed_otherwise(conn, table, &id, from).await))
             .await?;
-        let Some((last, _)) = piece.last() else {
+        let Some(last) = piece.last() else {
             return Ok(total);
         };
-        after = Some(*last);
+        after = Some(last.row);
         let found = piece.len();
-        let again = seal_again(&piece, held, current);
+        let again: Vec<Again> = piece
+            .into_iter()
+            .filter_map(|sealed| sealed.again(held, current))
+            .collect();
         let done = again.len();
         total.done += u64::try_from(done).unwrap_or(0);
         total.left += u64::try_from(found - done).unwrap_or(0);
@@ -76,8 +105,8 @@ pub(in crate::flows) async fn reseal(
         }
         let id = current.id().to_owned();
         let write = tx!(tx => {
-            for (user, before, after) in again {
-                store::login::totp::reseal(tx.conn, user, &before, &after, &id).await?;
+            for one in again {
+                one.write(tx.conn, &id).await?;
             }
             Ok(())
         });
@@ -86,18 +115,95 @@ pub(in crate::flows) async fn reseal(
     }
 }
 
-/// Returns the secrets that can be opened, each with its former and its new form.
-fn seal_again(
-    piece: &[(UserId, String)],
-    held: &[Arc<MasterKey>],
-    current: &MasterKey,
-) -> Vec<(UserId, String, String)> {
-    piece
-        .iter()
-        .filter_map(|(user, before)| {
-            let keys = held.iter().map(|key| &**key);
-            let secret = TotpSecret::open(before, *user, keys).ok()?;
-            Some((*user, before.clone(), secret.seal(*user, current)))
+/// A row with something sealed.
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    Secret(UserId),
+    Tokens(EventId),
+}
+
+/// What a row holds, as it is sealed now.
+struct Sealed {
+    row: Row,
+    jwe: String,
+}
+
+/// What a row holds, sealed again.
+#[derive(Clone)]
+struct Again {
+    row: Row,
+    before: String,
+    after: String,
+}
+
+/// Returns the rows of a table that are sealed under another key, after the row `after`.
+async fn sealed_otherwise(
+    conn: &mut Conn,
+    table: Table,
+    key: &str,
+    after: Option<Row>,
+) -> store::Result<Vec<Sealed>> {
+    Ok(match table {
+        Table::Secrets => {
+            let after = match after {
+                Some(Row::Secret(user)) => Some(user),
+                Some(Row::Tokens(_)) | None => None,
+            };
+            let found = store::login::totp::sealed_otherwise(conn, key, after, PIECE).await?;
+            let sealed = |(user, jwe)| Sealed {
+                row: Row::Secret(user),
+                jwe,
+            };
+            found.into_iter().map(sealed).collect()
+        }
+        Table::Tokens => {
+            let after = match after {
+                Some(Row::Tokens(account)) => Some(account),
+                Some(Row::Secret(_)) | None => None,
+            };
+            let found =
+                store::federation::upstream_tokens::sealed_otherwise(conn, key, after, PIECE)
+                    .await?;
+            let sealed = |(account, jwe)| Sealed {
+                row: Row::Tokens(account),
+                jwe,
+            };
+            found.into_iter().map(sealed).collect()
+        }
+    })
+}
+
+impl Sealed {
+    /// Seals it under the current key; `None` if no key opens it.
+    fn again(self, held: &[Arc<MasterKey>], current: &MasterKey) -> Option<Again> {
+        let keys = held.iter().map(|key| &**key);
+        let after = match self.row {
+            Row::Secret(user) => TotpSecret::open(&self.jwe, user, keys)
+                .ok()?
+                .seal(user, current),
+            Row::Tokens(account) => {
+                let place = Place::Account(account);
+                let tokens = UpstreamTokens::open(&self.jwe, place, keys).ok()?;
+                tokens.seal(place, current)
+            }
+        };
+        Some(Again {
+            row: self.row,
+            before: self.jwe,
+            after,
         })
-        .collect()
+    }
+}
+
+impl Again {
+    /// Writes it, unless the row has changed meanwhile.
+    async fn write(&self, conn: &mut Conn, key: &str) -> store::Result<()> {
+        let (before, after) = (self.before.as_str(), self.after.as_str());
+        match self.row {
+            Row::Secret(user) => store::login::totp::reseal(conn, user, before, after, key).await,
+            Row::Tokens(account) => {
+                store::federation::upstream_tokens::reseal(conn, account, before, after, key).await
+            }
+        }
+    }
 }

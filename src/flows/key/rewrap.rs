@@ -1,6 +1,6 @@
 //! Changes the master key: every private key is sealed again and the new version becomes current,
-//! in one transaction; then the secrets of authenticator apps are sealed again, piece by piece. Never
-//! writes a key file.
+//! in one transaction; then the secrets of authenticator apps and the tokens of other issuers are sealed
+//! again, piece by piece. Never writes a key file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::store::{self, Conn, work};
 
 use super::bootstrap;
 use super::open_ring;
-use super::reseal_secrets;
 pub use super::reseal_secrets::Resealed;
+use super::reseal_secrets::{self, Table};
 use crate::flows::key::processes;
 use crate::flows::key::processes::{LIVE, Running};
 use crate::flows::permit::{Permitted, to};
@@ -36,6 +36,8 @@ pub struct Rewrapped {
     /// The secrets of authenticator apps, or why not all of them could be sealed again; a dry run does
     /// not count them.
     pub secrets: std::result::Result<Resealed, String>,
+    /// The tokens of other issuers, in the same way.
+    pub tokens: std::result::Result<Resealed, String>,
 }
 
 /// Options of a rewrap.
@@ -88,11 +90,14 @@ pub async fn rewrap(
         .await?;
     // The master key has changed: an error from here on is told beside that, and the schedule of a
     // process with both keys goes on.
-    let secrets = match reseal_secrets::reseal(app, &held, &new).await {
-        Ok(resealed) => Ok(resealed),
-        Err(error) => Err(error.to_string()),
-    };
-    Ok(Rewrapped { secrets, ..done })
+    let told = |outcome: Result<Resealed>| outcome.map_err(|error| error.to_string());
+    let secrets = told(reseal_secrets::reseal(app, Table::Secrets, &held, &new).await);
+    let tokens = told(reseal_secrets::reseal(app, Table::Tokens, &held, &new).await);
+    Ok(Rewrapped {
+        secrets,
+        tokens,
+        ..done
+    })
 }
 
 #[derive(Clone)]
@@ -156,6 +161,7 @@ impl Rewrap {
                 version,
                 keys: resealed.len(),
                 secrets: Ok(Resealed::default()),
+                tokens: Ok(Resealed::default()),
             },
             seen: stored.id,
             resealed,

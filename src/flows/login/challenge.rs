@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::crypto::challenge::ChallengeToken;
 use crate::flows::session::open_session::Options;
+use crate::flows::session::upstream_link::NewLink;
+use crate::flows::session::upstream_tokens::NewTokens;
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 use crate::model::federation::pending_link::PendingLink;
@@ -45,6 +47,7 @@ pub(in crate::flows) struct NewChallenge {
     options: Options,
     id: EventId,
     upstream: Option<PendingLink>,
+    upstream_tokens: Option<String>,
 }
 
 impl NewChallenge {
@@ -55,13 +58,16 @@ impl NewChallenge {
             options,
             id: EventId::at(app.now(), random::bytes(&*app.random)),
             upstream: None,
+            upstream_tokens: None,
         }
     }
 
-    /// Keeps the identity of another issuer that began the sign-in: it is linked with the session.
+    /// Keeps the identity of another issuer that began the sign-in, and its tokens: it is linked with
+    /// the session.
     #[must_use]
-    pub(in crate::flows) fn by_upstream(mut self, link: PendingLink) -> Self {
-        self.upstream = Some(link);
+    pub(in crate::flows) fn by_upstream(mut self, new: &NewLink) -> Self {
+        self.upstream = Some(new.link.clone());
+        self.upstream_tokens = new.tokens.sealed_for(self.id);
         self
     }
 
@@ -80,6 +86,7 @@ impl NewChallenge {
             remember: self.options.remember,
             retry: self.options.retry,
             upstream: self.upstream.clone(),
+            upstream_tokens: self.upstream_tokens.clone(),
             expires_at: now + LIFETIME,
         };
         store::login::challenges::insert(tx.conn, &row, &self.token.hash()).await?;
@@ -112,6 +119,18 @@ pub(super) async fn find(app: &App, secrets: &[&str]) -> Result<Challenge> {
         }
     }
     Err(Error::InvalidTwoFactorCookie)
+}
+
+/// Returns the identity that a pending sign-in links when its session opens.
+///
+/// # Errors
+/// [`Error::Unavailable`] until the keys are loaded.
+pub(super) fn link(app: &App, challenge: &Challenge) -> Result<Option<NewLink>> {
+    let Some(link) = &challenge.upstream else {
+        return Ok(None);
+    };
+    let tokens = NewTokens::of_challenge(app, challenge)?;
+    Ok(Some(NewLink::later(app, link.clone()).with_tokens(tokens)))
 }
 
 /// Finds the user of a pending sign-in.

@@ -11,7 +11,6 @@ use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::clearance;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::session::presented::Presented;
-use crate::flows::session::upstream_link::NewLink;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::user::User;
@@ -247,8 +246,8 @@ async fn complete(
         let user = challenge::user_of(app, &challenge.evidence).await?.user;
         let opening = PendingSession::prepare(app, &user, options, requester)?;
         let step = Step {
-            opening: match &challenge.upstream {
-                Some(link) => opening.by_upstream(NewLink::later(app, link.clone())),
+            opening: match challenge::link(app, challenge)? {
+                Some(link) => opening.by_upstream(link),
                 None => opening,
             },
             challenge: challenge.clone(),

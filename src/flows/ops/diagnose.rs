@@ -17,7 +17,7 @@ use crate::store::{self, Db, work};
 use super::check_health;
 use super::checklist::{Facts, make_list};
 use super::diagnose_database::{database, disk, tables};
-use super::diagnose_keys::{holders, keys, secrets};
+use super::diagnose_keys::{holders, keys, secrets, tokens};
 use super::file_modes;
 
 pub use super::diagnosis::{Diagnosis, Finding, Verdict};
@@ -97,6 +97,7 @@ async fn check(
             keys(&app, found).await;
             holders(&app, found).await;
             secrets(&app, found).await;
+            tokens(&app, found).await;
             mails(&app, found).await;
             tables(&app.db, found).await;
             app.db.close().await;

@@ -102,6 +102,43 @@ pub(super) async fn secrets(app: &App, found: &mut Diagnosis) {
     }
 }
 
+/// Reports tokens of other issuers that no loaded master key opens.
+pub(super) async fn tokens(app: &App, found: &mut Diagnosis) {
+    const NAME: &str = "provider tokens";
+    let read = work!(conn => store::federation::upstream_tokens::master_keys(conn).await);
+    let sealed = match app.db.read(read).await {
+        Ok(sealed) => sealed,
+        Err(error) => return found.say(NAME, Verdict::Warning, error.to_string()),
+    };
+    let total: i64 = sealed.iter().map(|(_, tokens)| tokens).sum();
+    let is_held = |id: &str| app.loaded_keys.iter().any(|key| key.id() == id);
+    let lost: Vec<_> = sealed.iter().filter(|(id, _)| !is_held(id)).collect();
+    for (id, tokens) in &lost {
+        found.say(
+            NAME,
+            Verdict::Warning,
+            format!(
+                "the tokens of {tokens} connected accounts are sealed under the master key {id}, which is not loaded: give it to the service as the previous master key, or let their users sign in at the provider again"
+            ),
+        );
+    }
+    if lost.is_empty() && total > 0 {
+        found.say(
+            NAME,
+            Verdict::Good,
+            format!("those of {total} connected accounts are kept; a loaded master key opens each"),
+        );
+    }
+    let is_kept = app.config.upstream.iter().any(|one| one.keep_tokens);
+    if total > 0 && !is_kept {
+        found.say(
+            NAME,
+            Verdict::Warning,
+            "tokens are kept from earlier, and keep_tokens is off at every provider: they are not handed out, and go when their users sign in at the provider or disconnect it",
+        );
+    }
+}
+
 /// Returns whether no key of an algorithm signs or will sign: an operator has closed it.
 fn is_closed(ring: &Ring) -> bool {
     ring.in_state(State::Active).is_none() && ring.in_state(State::Standby).is_none()

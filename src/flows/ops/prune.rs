@@ -27,6 +27,7 @@ const ACCOUNTS: i64 = 1_000;
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.strength_pace.forget_idle();
+    app.renewal_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
     if let Some(now) = confirm_clock::confirm(app).await? {
         let end = tx!(tx => {

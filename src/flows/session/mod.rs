@@ -26,3 +26,4 @@ pub mod session_uses;
 pub(in crate::flows) mod set_aside;
 pub mod sign_out;
 pub(in crate::flows) mod upstream_link;
+pub(in crate::flows) mod upstream_tokens;

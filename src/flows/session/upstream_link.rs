@@ -1,6 +1,7 @@
 //! Links an identity of another issuer to the user whose session it opens, in the transaction of that
 //! session.
 
+use super::upstream_tokens::NewTokens;
 use crate::app::App;
 use crate::flows::error::if_conflict;
 use crate::flows::transaction::Tx;
@@ -24,6 +25,8 @@ pub(in crate::flows) struct NewLink {
     pub(in crate::flows) row: EventId,
     /// Whether the user gets a mail if it was not linked before: not with the account itself.
     pub(in crate::flows) tells: bool,
+    /// What becomes of the tokens that are kept of it.
+    pub(in crate::flows) tokens: NewTokens,
 }
 
 impl NewLink {
@@ -33,12 +36,20 @@ impl NewLink {
             link,
             row: EventId::at(app.now(), random::bytes(&*app.random)),
             tells: true,
+            tokens: NewTokens::Left,
         }
+    }
+
+    /// Says what becomes of the tokens that are kept of the identity.
+    #[must_use]
+    pub(in crate::flows) fn with_tokens(mut self, tokens: NewTokens) -> Self {
+        self.tokens = tokens;
+        self
     }
 }
 
-/// Links the identity, or writes what its issuer says now into the link that stands. The user is
-/// locked.
+/// Links the identity, or writes what its issuer says now into the link that stands, and what becomes of
+/// its tokens. The user is locked.
 ///
 /// # Errors
 /// [`Error::SocialAccountAlreadyLinked`] if it is linked to another user.
@@ -59,7 +70,9 @@ pub(in crate::flows) async fn keep(tx: &mut Tx<'_>, user: &User, new: &NewLink) 
                 .await?;
         }
     }
-    Ok(kept.row())
+    let row = kept.row();
+    Box::pin(new.tokens.settle(tx, row)).await?;
+    Ok(row)
 }
 
 /// Which identity of another issuer opens a session.

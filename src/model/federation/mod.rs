@@ -6,3 +6,4 @@ pub mod logout;
 pub mod pending_link;
 pub mod provider;
 pub mod refused;
+pub mod renewal;

@@ -2,6 +2,13 @@
 
 use super::copy_table::Table;
 
+pub(super) const UPSTREAM_TOKENS: Table = Table {
+    name: "upstream_tokens",
+    key: &["account_id"],
+    texts: &["account_id", "tokens_jwe", "master_key"],
+    numbers: &["expires_at", "renewing_until", "updated_at"],
+};
+
 pub(super) const RECOVERY_CODES: Table = Table {
     name: "recovery_codes",
     key: &["user_id", "code_hash"],
@@ -50,6 +57,7 @@ pub(super) const LOGIN_CHALLENGES: Table = Table {
         "delivery",
         "retry",
         "upstream",
+        "upstream_tokens",
     ],
     numbers: &["login_epoch", "remember", "tries", "expires_at"],
 };

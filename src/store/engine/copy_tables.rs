@@ -5,7 +5,7 @@ use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 26] = [
+pub const TABLES: [Table; 27] = [
     Table {
         name: "users",
         key: &["id"],
@@ -51,6 +51,7 @@ pub const TABLES: [Table; 26] = [
         ],
         numbers: &["created_at", "updated_at", "password_epoch", "last_used_at"],
     },
+    copy_login_tables::UPSTREAM_TOKENS,
     Table {
         name: "totp",
         key: &["user_id"],

@@ -29,6 +29,8 @@ pub struct Challenge {
     pub retry: Retry,
     /// The identity of another issuer that is linked when the session opens.
     pub upstream: Option<PendingLink>,
+    /// The tokens of that identity, sealed for this row.
+    pub upstream_tokens: Option<String>,
     /// When it ends in any case.
     pub expires_at: Timestamp,
 }
@@ -44,6 +46,7 @@ struct Row {
     retry: String,
     expires_at: i64,
     upstream: Option<String>,
+    upstream_tokens: Option<String>,
 }
 
 fn corrupt(column: &'static str) -> Error {
@@ -70,6 +73,7 @@ impl TryFrom<Row> for Challenge {
                 .upstream
                 .map(|text| PendingLink::parse(&text).ok_or_else(|| corrupt("upstream")))
                 .transpose()?,
+            upstream_tokens: row.upstream_tokens,
             expires_at: Timestamp(row.expires_at),
         })
     }
@@ -78,8 +82,8 @@ impl TryFrom<Row> for Challenge {
 /// Inserts a challenge under the hash of its secret.
 pub async fn insert(conn: &mut Conn, challenge: &Challenge, secret_hash: &[u8; 32]) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO login_challenges (id, secret_hash, user_id, login_epoch, proofs, delivery, remember, retry, tries, expires_at, upstream)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)")
+        "INSERT INTO login_challenges (id, secret_hash, user_id, login_epoch, proofs, delivery, remember, retry, tries, expires_at, upstream, upstream_tokens)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)")
         .bind(challenge.id.to_string())
         .bind(hash_text(secret_hash))
         .bind(challenge.evidence.user.to_string())
@@ -90,6 +94,7 @@ pub async fn insert(conn: &mut Conn, challenge: &Challenge, secret_hash: &[u8; 3
         .bind(challenge.retry.as_str())
         .bind(challenge.expires_at.0)
         .bind(challenge.upstream.as_ref().map(PendingLink::to_text))
+        .bind(challenge.upstream_tokens.as_deref())
         .execute(c).await.map(|_| ()))?;
     Ok(())
 }
@@ -101,7 +106,7 @@ pub async fn find(
     now: Timestamp,
 ) -> Result<Option<Challenge>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT id, user_id, login_epoch, proofs, delivery, remember, retry, expires_at, upstream FROM login_challenges
+        "SELECT id, user_id, login_epoch, proofs, delivery, remember, retry, expires_at, upstream, upstream_tokens FROM login_challenges
           WHERE secret_hash = $1 AND expires_at > $2")
         .bind(hash_text(secret_hash)).bind(now.0).fetch_optional(c).await)?;
     row.map(Challenge::try_from).transpose()

@@ -24,7 +24,7 @@ const byMail = () => [
   magicLink({ sendMagicLink: post((m) => m.email), disableSignUp: mailClosed }),
 ];
 const upstream = is("social") ? JSON.parse(process.argv[4]) : null;
-// One issuer under four ids, each with its rule about sign-up. The client ids are those of the browser's way and of a native app.
+// One issuer under five ids: three rules about sign-up, and one that is asked for refresh tokens. The client ids are those of the browser's way and of a native app.
 const generic = (providerId, more = {}) => ({
   providerId,
   discoveryUrl: `${upstream.acme}/.well-known/openid-configuration`,
@@ -34,7 +34,7 @@ const generic = (providerId, more = {}) => ({
   scopes: ["openid", "email", "profile"],
   ...more,
 });
-const providers = () => [generic("acme"), generic("loose"), generic("asking", { disableImplicitSignUp: true }), generic("shut", { disableSignUp: true })];
+const providers = () => [generic("acme"), generic("loose"), generic("asking", { disableImplicitSignUp: true }), generic("shut", { disableSignUp: true }), generic("keeping", { scopes: ["openid", "email", "profile", "offline_access"] })];
 if (upstream) {
   // The addresses of GitHub stand in the code of the package.
   const own = globalThis.fetch;

@@ -1,5 +1,5 @@
-// The scenarios of sign-in with other providers, one a claim. `acme`, `loose`, `asking` and `shut` are one OpenID provider (`upstream/issuer.mjs`) under four
-// sets of rules, `github` is `upstream/github.mjs`. The browser's way through the provider is not recorded: it is the same for both servers.
+// The scenarios of sign-in with other providers, one a claim. `acme`, `loose`, `asking`, `shut` and `keeping` are one OpenID provider (`upstream/issuer.mjs`) under
+// five sets of rules, `github` is `upstream/github.mjs`. The browser's way through the provider is not recorded: it is the same for both servers.
 import { createHash, randomBytes } from "node:crypto";
 import { PASSWORD, admin, signedUp } from "./scenarios.mjs";
 import { enrolled } from "./two_factor.mjs";
@@ -355,8 +355,29 @@ const accounts = {
   },
 };
 
+/** What of an answer with tokens is the same on both servers: the tokens by their kind, times by being near. */
+const kind = (value) => (typeof value !== "string" ? value : /^eyJ[^.]*\.[^.]*\.[^.]*$/.test(value) ? JSON.parse(Buffer.from(value.split(".")[1], "base64url")).aud : value && "a token");
+const near = (value) => value && Math.abs(new Date(value) - Date.now() - 3_600_000) < 60_000;
+const shapeOf = ({ data, error }) => ({ data: data && { ...data, ...Object.fromEntries(["accessToken", "refreshToken", "idToken"].filter((name) => name in data).map((name) => [name, kind(data[name])])), ...("accessTokenExpiresAt" in data && { accessTokenExpiresAt: near(data.accessTokenExpiresAt) }), ...(data.accountId && { accountId: "the row" }) }, error });
+
 const tokens = {
   "the tokens of a provider": async (s) => {
+    const eve = await enter(s, s.agent(), person(s, "eve"), { provider: "keeping", additionalParams: { prompt: "consent" } });
+    const accountId = await row(eve, "keeping");
+    await eve.recorder.unrecorded(async () => {
+      s.note(shapeOf(await eve.client.getAccessToken({ accountId })));
+      const { data } = await eve.client.refreshToken({ accountId });
+      s.note(shapeOf({ data }));
+      // The newer access token is the one that is given out, and it is good at the provider.
+      const { data: newer } = await eve.client.getAccessToken({ accountId });
+      const said = await fetch(`${s.upstream.acme}/me`, { headers: { authorization: `Bearer ${newer.accessToken}` } });
+      s.note({ data: { same: newer.accessToken === data.accessToken, owned: data.accountId === accountId, sub: (await said.json()).sub } });
+      const { data: info } = await eve.client.accountInfo({ query: { accountId } });
+      const { user, account } = info;
+      s.note({ data: { user, account: { ...account, id: account.id === accountId }, sub: info.data.sub, email: info.data.email } });
+    });
+  },
+  "the tokens of a provider that keeps none": async (s) => {
     const eve = await enter(s, s.agent(), person(s, "eve"));
     const accountId = await row(eve, "acme");
     s.note(await eve.client.getAccessToken({ accountId }));

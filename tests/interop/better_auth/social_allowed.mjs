@@ -9,7 +9,7 @@ const OWNER = "The owner of a mailbox is not kept out by an account that never p
 const SECOND = "A provider is one factor: a user with two-step sign-in is asked for the second one.";
 const TABS = "Each sign-in that was begun has a cookie of its own, so tabs do not disturb each other.";
 const ASKS = "A page shows both email addresses and asks: the browser may be signed in at the provider as another person.";
-const NOT_KEPT = "Tokens of providers are not kept.";
+const NOT_KEPT = "Tokens of providers are not kept without `keep_tokens`.";
 const ONCE = "An ID token is good once.";
 const NONCE = "An ID token with a nonce was made for an app that knows it.";
 const NO_PASSWORD = "This call disconnects providers, and takes no password away.";
@@ -47,8 +47,8 @@ const answers = [
   ["an ID token whose nonce is not said", "POST /sign-in/social", 200, undefined, 401, "INVALID_TOKEN", NONCE],
   ["an ID token without an email address", "POST /sign-in/social", 401, "FAILED_TO_GET_USER_INFO", 401, "OAUTH_LINK_ERROR", "The refusals of an identity have one code, and the word of the redirect as their message."],
   ["a provider connected by an ID token", "POST /link-social", 401, "LINKING_NOT_ALLOWED", 401, "LINKING_DIFFERENT_EMAILS_NOT_ALLOWED", "An email address that is not verified says as little as another one."],
-  ["the tokens of a provider", "POST /get-access-token", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
-  ["the tokens of a provider", "GET /account-info", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
+  ["the tokens of a provider that keeps none", "POST /get-access-token", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
+  ["the tokens of a provider that keeps none", "GET /account-info", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
   ["the tokens of GitHub", "POST /get-access-token", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
   ["the tokens of GitHub", "GET /account-info", 200, undefined, 400, "ACCESS_TOKEN_NOT_FOUND", NOT_KEPT],
   ["the tokens of a password", "GET /account-info", 400, "PROVIDER_NOT_CONFIGURED", 400, "PROVIDER_NOT_SUPPORTED", "One code says that the account is a password."],

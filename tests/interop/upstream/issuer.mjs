@@ -76,7 +76,7 @@ export async function issuer({ port, host = "localhost", clients = [], people: c
       const { params } = await provider.interactionDetails(request, response);
       const chosen = request.method === "POST" ? (await formOf(request)).get("person") : params.login_hint;
       if (!chosen) return response.setHeader("content-type", "text/html; charset=utf-8").end(page(params.client_id, choices));
-      const result = chosen === "cancel" ? { error: "access_denied", error_description: "the person said no" } : { login: { accountId: known(chosen) } };
+      const result = chosen === "cancel" ? { error: "access_denied", error_description: "the person said no" } : { login: { accountId: known(chosen) }, consent: {} };
       await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
     } catch (error) {
       response.writeHead(error.statusCode ?? 500).end(String(error.error ?? error));

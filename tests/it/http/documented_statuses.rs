@@ -19,7 +19,7 @@ use crate::support::authenticator::Authenticator;
 use crate::support::contract::{DOCUMENT, template};
 use crate::support::issuer::{CLIENT_ID, Says};
 use crate::support::software_key::SoftwareKey;
-use crate::support::{Answer, TestApp, User, minutes, seconds};
+use crate::support::{Answer, Browser, TestApp, User, minutes, seconds};
 
 /// Method, path as documented, status.
 type Pair = (String, String, u16);
@@ -171,7 +171,8 @@ fn request(
 
 #[tokio::test]
 async fn every_documented_status_of_every_path_is_seen() {
-    let place = Place::start().await;
+    let place = Place::with(&[("upstream.acme.keep_tokens", "true")]).await;
+    place.issuer.lie(|lies| lies.refresh.given = true);
     let (app, dir) = (place.app.clone(), &place.dir);
     let mut seen = Seen(BTreeSet::new());
     let root = made_admin(&app, "root").await.sign_in().await.session;
@@ -551,18 +552,55 @@ async fn providers(seen: &mut Seen, place: &Place) {
     let accounts = seen.see(app, 200, get("list-accounts", Some(&session)));
     let row = accounts.await.body[1]["id"].clone();
     let body = json!({ "accountId": row });
-    for path in ["get-access-token", "refresh-token"] {
-        seen.see(app, 401, post(path, None, &body)).await;
-        seen.see(app, 400, post(path, Some(&session), &body)).await;
-    }
-    seen.see(app, 401, get("account-info?accountId=x", None))
-        .await;
-    seen.see(app, 400, get("account-info?accountId=x", Some(&session)))
-        .await;
+    kept_tokens(seen, place, &session, &body).await;
     let path = "unlink-account";
     seen.see(app, 401, post(path, None, &body)).await;
     seen.see(app, 400, post(path, Some(&of_other), &body)).await;
     seen.see(app, 200, post(path, Some(&session), &body)).await;
+}
+
+/// A user gets the tokens of a linked identity.
+async fn kept_tokens(seen: &mut Seen, place: &Place, session: &str, body: &Value) {
+    let (app, issuer) = (&place.app, &place.issuer);
+    for path in ["get-access-token", "refresh-token"] {
+        seen.see(app, 401, post(path, None, body)).await;
+        // The identity was linked by an id token, so that no token is kept of it.
+        seen.see(app, 400, post(path, Some(session), body)).await;
+    }
+    let says = Says::user("nora", "nora@example.com");
+    place.signs_in(&Browser::new(app), "acme", says).await;
+    for path in ["get-access-token", "refresh-token"] {
+        seen.see(app, 200, post(path, Some(session), body)).await;
+    }
+    let path = format!(
+        "account-info?accountId={}",
+        body["accountId"].as_str().unwrap()
+    );
+    seen.see(app, 401, get(&path, None)).await;
+    seen.see(app, 400, get("account-info?accountId=x", Some(session)))
+        .await;
+    seen.see(app, 200, get(&path, Some(session))).await;
+    let root = made_admin(app, "ruth").await.sign_in().await.session;
+    let nora = app
+        .db_texts("SELECT id FROM users WHERE email = 'nora@example.com'")
+        .await;
+    let target = json!({ "userId": nora[0] });
+    let acting = seen.see(
+        app,
+        200,
+        post("admin/impersonate-user", Some(&root), &target),
+    );
+    let acting = acting.await.header("set-auth-token").to_owned();
+    seen.see(app, 403, get(&path, Some(&acting))).await;
+    // The mailbox stands in userinfo alone, which speaks of another user.
+    issuer.lie(|lies| {
+        lies.only_userinfo = true;
+        lies.userinfo_subject = Some("olga".into());
+    });
+    seen.see(app, 200, post("refresh-token", Some(session), body))
+        .await;
+    seen.see(app, 404, get(&path, Some(session))).await;
+    issuer.repent();
 }
 
 async fn deletion(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {

@@ -21,14 +21,14 @@ const UNLINK: &str = "/api/auth/unlink-account";
 const ASKS: &str = "/auth/account/connect?link=";
 
 /// The id of the row of a provider in the list of a user's accounts.
-async fn row(browser: &Browser, provider: &str) -> Option<String> {
+pub(super) async fn row(browser: &Browser, provider: &str) -> Option<String> {
     let accounts = browser.get(ACCOUNTS).await.ok().body;
     let mut rows = accounts.as_array().unwrap().iter();
     let found = rows.find(|row| row["providerId"] == provider)?;
     Some(found["id"].as_str().unwrap().to_owned())
 }
 
-async fn unlinks(browser: &Browser, row: &str) -> Answer {
+pub(super) async fn unlinks(browser: &Browser, row: &str) -> Answer {
     browser.post(UNLINK, &json!({ "accountId": row })).await
 }
 
@@ -488,10 +488,10 @@ async fn a_provider_that_is_not_there_is_linked_to_no_account() {
         .refused(403, "INVALID_CALLBACK_URL");
 }
 
-/// The tokens of issuers are not kept, so the calls of the Better Auth client about them find none.
+/// Without `keep_tokens` the tokens of issuers are not kept, so the calls of the Better Auth client about them find none.
 #[tokio::test]
 async fn there_are_no_tokens_of_an_issuer_to_ask_for() {
-    // No twin: these calls are never accepted.
+    // No twin: the tests of `upstream_tokens` have those that are accepted.
     let place = Place::start().await;
     let app = &place.app;
     let user = owner(&place).await;

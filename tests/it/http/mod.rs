@@ -68,6 +68,7 @@ mod upstream_form_post;
 mod upstream_logout;
 mod upstream_pages;
 mod upstream_takeover;
+mod upstream_tokens;
 mod users;
 mod walk_without_device;
 mod webhooks;

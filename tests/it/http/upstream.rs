@@ -111,7 +111,7 @@ impl Place {
     }
 
     /// Another process with other settings, whose issuer is the same.
-    async fn replica(&self, extra: &[(&str, &str)]) -> Self {
+    pub(super) async fn replica(&self, extra: &[(&str, &str)]) -> Self {
         Self {
             app: self.app.replica_with(extra).await,
             issuer: Arc::clone(&self.issuer),

@@ -3,6 +3,7 @@
 //! that a test asks for.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -17,6 +18,7 @@ use countersign::clock::{Clock, TestClock};
 use countersign::encoding::{decode_standard, encode, sha256};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 use url::Url;
 
 use super::app::START;
@@ -163,6 +165,23 @@ pub struct Lies {
     pub userinfo_subject: Option<String>,
     /// Whether the answer to a code has no id token.
     pub no_id_token: bool,
+    /// How refresh tokens are given and answered.
+    pub refresh: Refreshing,
+}
+
+/// How the issuer gives refresh tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Refreshing {
+    /// Whether a code brings one.
+    pub given: bool,
+    /// Whether it stays the same: otherwise it is good once, and the answer has a new one.
+    pub stays: bool,
+    /// How a refresh token is answered.
+    pub manner: Manner,
+    /// What the answer waits for, after the refresh token was taken.
+    pub held: Option<Arc<Notify>>,
+    /// Members of the answer, also of that to a code; `null` takes one away.
+    pub answer: Map<String, Value>,
 }
 
 struct Key {
@@ -190,6 +209,16 @@ impl Key {
     }
 }
 
+/// A request for tokens.
+type Form = HashMap<String, String>;
+
+/// What [`Issuer::times_asked`] counts refresh tokens by.
+pub const REFRESH: &str = "/token with a refresh token";
+
+fn form(body: &[u8]) -> Form {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
+
 /// What a code stands for.
 #[derive(Clone)]
 struct Pending {
@@ -208,6 +237,10 @@ struct Inner {
     keys: Mutex<Vec<Key>>,
     codes: Mutex<HashMap<String, Pending>>,
     tokens: Mutex<HashMap<String, Says>>,
+    /// The refresh tokens that are good.
+    refreshing: Mutex<HashMap<String, Pending>>,
+    /// How many refresh tokens were given.
+    refreshes: AtomicUsize,
     asked: Mutex<Vec<String>>,
     /// How many logout tokens were issued.
     issued: Mutex<usize>,
@@ -239,6 +272,8 @@ impl Issuer {
             keys: Mutex::new(vec![Key::make(0)]),
             codes: Mutex::default(),
             tokens: Mutex::default(),
+            refreshing: Mutex::default(),
+            refreshes: AtomicUsize::new(0),
             asked: Mutex::default(),
             issued: Mutex::default(),
             takes_any_secret: Mutex::new(false),
@@ -287,6 +322,16 @@ impl Issuer {
         let mut keys = self.inner.keys.lock().unwrap();
         let number: usize = keys[0].kid.trim_start_matches("key-").parse().unwrap();
         *keys = vec![Key::make(number + 1)];
+    }
+
+    /// How many refresh tokens were given so far.
+    pub fn refresh_tokens_given(&self) -> usize {
+        self.inner.refreshes.load(Ordering::SeqCst)
+    }
+
+    /// Takes every refresh token back.
+    pub fn forget_refresh_tokens(&self) {
+        self.inner.refreshing.lock().unwrap().clear();
     }
 
     /// How often a path was asked so far.
@@ -429,10 +474,8 @@ impl Inner {
         format!("{message}.{signature}")
     }
 
-    /// Redeems a code once, as RFC 6749 and RFC 7636 say; the error word otherwise.
-    fn redeem(&self, headers: &HeaderMap, body: &[u8]) -> Result<Pending, &'static str> {
-        let form: HashMap<String, String> =
-            url::form_urlencoded::parse(body).into_owned().collect();
+    /// Recognises the client by its secret; the error word otherwise.
+    fn client(&self, headers: &HeaderMap, form: &Form) -> Result<String, &'static str> {
         let of = |name: &str| form.get(name).map(String::as_str);
         let basic = headers.get(header::AUTHORIZATION).map(|value| {
             let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
@@ -457,6 +500,13 @@ impl Inner {
         if secret != CLIENT_SECRET && !*self.takes_any_secret.lock().unwrap() {
             return Err("invalid_client");
         }
+        Ok(client_id)
+    }
+
+    /// Redeems a code once, as RFC 6749 and RFC 7636 say; the error word otherwise.
+    fn redeem(&self, headers: &HeaderMap, form: &Form) -> Result<Pending, &'static str> {
+        let of = |name: &str| form.get(name).map(String::as_str);
+        let client_id = self.client(headers, form)?;
         if of("grant_type") != Some("authorization_code") {
             return Err("unsupported_grant_type");
         }
@@ -468,6 +518,37 @@ impl Inner {
             && of("redirect_uri") == Some(&pending.redirect_uri)
             && client_id == pending.client_id;
         is_good.then_some(pending).ok_or("invalid_grant")
+    }
+
+    /// Takes a refresh token, as RFC 6749 section 6 says; the error word otherwise. One that is used
+    /// again after it was replaced ends, with all that came of it.
+    fn refresh(&self, headers: &HeaderMap, form: &Form) -> Result<Pending, &'static str> {
+        let client_id = self.client(headers, form)?;
+        let token = form.get("refresh_token").ok_or("invalid_request")?;
+        let mut refreshing = self.refreshing.lock().unwrap();
+        let pending = if self.lies().refresh.stays {
+            refreshing.get(token).cloned()
+        } else {
+            refreshing.remove(token)
+        };
+        if pending.is_none() {
+            refreshing.clear();
+        }
+        let pending = pending.ok_or("invalid_grant")?;
+        let is_good = client_id == pending.client_id;
+        is_good.then_some(pending).ok_or("invalid_grant")
+    }
+
+    /// Makes a refresh token, if the issuer gives any.
+    fn refresh_token(&self, pending: &Pending) -> Option<String> {
+        if !self.lies().refresh.given {
+            return None;
+        }
+        let number = self.refreshes.fetch_add(1, Ordering::SeqCst);
+        let token = format!("refresh-{number}");
+        let mut refreshing = self.refreshing.lock().unwrap();
+        refreshing.insert(token.clone(), pending.clone());
+        Some(token)
     }
 
     /// Makes an access token.
@@ -574,29 +655,64 @@ async fn jwks(Shared(inner): Shared<Arc<Inner>>) -> Response {
 }
 
 async fn token(Shared(inner): Shared<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
-    inner.asked("/token");
+    let form = form(&body);
     let lies = inner.lies().clone();
-    in_manner(lies.token.clone(), || match inner.redeem(&headers, &body) {
-        Ok(pending) => {
-            let token = inner.id_token(&pending.client_id, pending.nonce.as_deref(), &pending.says);
-            let mut answer = json!({
-                "access_token": inner.access_token(&pending.says),
-                "token_type": "Bearer",
-                "expires_in": 3_600,
-                "scope": pending.scope,
-                "id_token": token,
-            });
-            if lies.no_id_token {
-                answer.as_object_mut().unwrap().remove("id_token");
+    if form
+        .get("grant_type")
+        .is_some_and(|it| it == "refresh_token")
+    {
+        inner.asked(REFRESH);
+        let manner = lies.refresh.manner.clone();
+        let answer = in_manner(manner, || match inner.refresh(&headers, &form) {
+            Ok(pending) => {
+                let newer = (!lies.refresh.stays).then(|| inner.refresh_token(&pending));
+                issued(&inner, &pending, None, newer.flatten())
             }
-            of_json(&answer)
+            Err(word) => (StatusCode::BAD_REQUEST, refusal(word)).into_response(),
+        })
+        .await;
+        if let Some(held) = lies.refresh.held {
+            held.notified().await;
         }
-        Err(word) => {
-            let answer = json!({ "error": word, "error_description": "<b>of the issuer</b>" });
-            (StatusCode::BAD_REQUEST, of_json(&answer)).into_response()
+        return answer;
+    }
+    inner.asked("/token");
+    in_manner(lies.token, || match inner.redeem(&headers, &form) {
+        Ok(pending) => {
+            let refresh = inner.refresh_token(&pending);
+            issued(&inner, &pending, pending.nonce.as_deref(), refresh)
         }
+        Err(word) => (StatusCode::BAD_REQUEST, refusal(word)).into_response(),
     })
     .await
+}
+
+/// The answer to a code or a refresh token.
+fn issued(
+    inner: &Inner,
+    pending: &Pending,
+    nonce: Option<&str>,
+    refresh: Option<String>,
+) -> Response {
+    let lies = inner.lies().clone();
+    let mut answer = json!({
+        "access_token": inner.access_token(&pending.says),
+        "token_type": "Bearer",
+        "expires_in": 3_600,
+        "scope": pending.scope,
+        "id_token": inner.id_token(&pending.client_id, nonce, &pending.says),
+    });
+    let members = answer.as_object_mut().unwrap();
+    members.extend(refresh.map(|token| ("refresh_token".to_owned(), json!(token))));
+    if lies.no_id_token {
+        members.remove("id_token");
+    }
+    change(members, &lies.refresh.answer);
+    of_json(&answer)
+}
+
+fn refusal(word: &str) -> Response {
+    of_json(&json!({ "error": word, "error_description": "<b>of the issuer</b>" }))
 }
 
 async fn userinfo(Shared(inner): Shared<Arc<Inner>>, headers: HeaderMap) -> Response {
@@ -620,17 +736,37 @@ async fn github_token(
     body: Bytes,
 ) -> Response {
     inner.asked("/login/oauth/access_token");
-    let manner = inner.lies().token.clone();
-    in_manner(manner, || match inner.redeem(&headers, &body) {
-        Ok(pending) => of_json(&json!({
-            "access_token": inner.access_token(&pending.says),
-            "token_type": "bearer",
-            "scope": pending.scope.replace(' ', ","),
-        })),
+    let lies = inner.lies().clone();
+    let form = form(&body);
+    let is_refresh = form
+        .get("grant_type")
+        .is_some_and(|it| it == "refresh_token");
+    let pending = if is_refresh {
+        let pending = inner.refresh(&headers, &form);
+        pending.map_err(|_| "bad_refresh_token")
+    } else {
+        inner.redeem(&headers, &form)
+    };
+    in_manner(lies.token, || match pending {
+        Ok(pending) => {
+            let mut answer = json!({
+                "access_token": inner.access_token(&pending.says),
+                "token_type": "bearer",
+                "scope": pending.scope.replace(' ', ","),
+            });
+            // Those of a GitHub App expire.
+            if let Some(token) = inner.refresh_token(&pending) {
+                answer["refresh_token"] = token.into();
+                answer["refresh_token_expires_in"] = 15_811_200.into();
+                answer["expires_in"] = 28_800.into();
+            }
+            of_json(&answer)
+        }
         // GitHub refuses with the status 200.
         Err("invalid_grant") => {
             of_json(&json!({ "error": "bad_verification_code", "error_description": "<b>x</b>" }))
         }
+        Err("bad_refresh_token") => of_json(&json!({ "error": "bad_refresh_token" })),
         Err(_) => of_json(&json!({ "error": "incorrect_client_credentials" })),
     })
     .await

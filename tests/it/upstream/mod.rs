@@ -5,6 +5,7 @@ mod id_tokens;
 mod protocol;
 mod providers;
 mod requests;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ impl Trial {
             sign_up: UpstreamSignUp::Always,
             response_mode: ResponseMode::Query,
             trust_mfa: false,
+            keep_tokens: false,
             allow_private: true,
             hd: None,
             tenant: None,
@@ -114,9 +116,12 @@ impl Trial {
     }
 
     async fn redeem_with(&self, grant: &Grant<'_>) -> Result<Identity, Failure> {
-        self.upstream
+        let redeemed = self
+            .upstream
             .redeem(&self.provider, grant, self.now())
-            .await
+            .await?;
+        assert_eq!(redeemed.tokens.is_some(), self.provider.keep_tokens);
+        Ok(redeemed.identity)
     }
 
     /// A whole sign-in at the issuer.

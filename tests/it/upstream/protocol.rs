@@ -261,5 +261,5 @@ async fn the_program_has_the_providers_of_its_settings() {
     let callback = issuer.authorize(url.await.unwrap().as_str(), ana());
     let grant = grant(&callback.code);
     let redeemed = app.upstream.redeem(acme, &grant, app.now());
-    assert_eq!(redeemed.await.unwrap().subject, "ana-1");
+    assert_eq!(redeemed.await.unwrap().identity.subject, "ana-1");
 }

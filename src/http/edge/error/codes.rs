@@ -89,6 +89,8 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::LinkingNotAllowed => "LINKING_NOT_ALLOWED",
         E::AccessTokenNotFound => "ACCESS_TOKEN_NOT_FOUND",
         E::RefreshTokenNotFound => "REFRESH_TOKEN_NOT_FOUND",
+        E::FailedToGetAccessToken => "FAILED_TO_GET_ACCESS_TOKEN",
+        E::FailedToRefreshAccessToken => "FAILED_TO_REFRESH_ACCESS_TOKEN",
         E::ProviderNotSupported => "PROVIDER_NOT_SUPPORTED",
         E::UrlTooLong => "URL_TOO_LONG",
         E::SessionExpired => "SESSION_EXPIRED",

@@ -58,6 +58,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::FailedToUnlinkLastAccount
         | E::AccessTokenNotFound
         | E::RefreshTokenNotFound
+        | E::FailedToGetAccessToken
+        | E::FailedToRefreshAccessToken
         | E::ProviderNotSupported
         | E::UrlTooLong
         | E::InvalidTarget => StatusCode::BAD_REQUEST,
