@@ -35,6 +35,7 @@ pub mod crypto;
 pub mod encoding;
 pub mod flows;
 pub mod http;
+pub mod import;
 pub mod jobs;
 pub mod mail;
 pub mod metrics;
