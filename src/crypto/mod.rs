@@ -37,4 +37,4 @@ pub mod totp;
 pub mod upstream_state;
 pub mod webhook;
 
-pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256};
+pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256, sha256_of_all};

@@ -45,6 +45,8 @@ pub enum Reason {
     RepeatedEmail(u64),
     /// Another row of the file, which begins on this line, has the same id.
     RepeatedId(u64),
+    /// Another row of the file, which begins on this line, has the same account at a provider.
+    RepeatedAccount(u64),
     /// A user here has the email address.
     EmailTaken,
     /// Another user here has the id that the user would keep.
@@ -82,6 +84,7 @@ impl Reason {
             Self::DeletedThere => "deleted_there",
             Self::RepeatedEmail(_) => "repeated_email",
             Self::RepeatedId(_) => "repeated_id",
+            Self::RepeatedAccount(_) => "repeated_account",
             Self::EmailTaken => "email_taken",
             Self::IdTaken => "id_taken",
             Self::AccountTaken(_) => "account_taken",
@@ -106,7 +109,9 @@ impl fmt::Display for Reason {
             | Self::AccountTaken(about)
             | Self::UnknownProvider(about) => write!(f, ": {}", shortened(about)),
             Self::InvalidField(field) => write!(f, ": {field}"),
-            Self::RepeatedEmail(line) | Self::RepeatedId(line) => write!(f, ": line {line}"),
+            Self::RepeatedEmail(line) | Self::RepeatedId(line) | Self::RepeatedAccount(line) => {
+                write!(f, ": line {line}")
+            }
             _ => Ok(()),
         }
     }

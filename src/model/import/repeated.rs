@@ -1,4 +1,4 @@
-//! Rows of one file that have the same email address or the same id. Which of them is right cannot
+//! Rows of one file that have the same email address, id or account at a provider. Which of them is right cannot
 //! be known, so all of them are refused.
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,11 +16,13 @@ fn short(text: &str) -> Short {
     short
 }
 
-/// The email addresses and ids of the rows so far.
+/// The email addresses, ids and accounts of the rows so far.
 #[derive(Debug, Default)]
 pub struct Seen {
     emails: HashMap<Short, Place>,
     ids: HashMap<Short, Place>,
+    kept_ids: HashMap<Short, Place>,
+    accounts: HashMap<Short, Place>,
     repeated: BTreeMap<u64, Reason>,
 }
 
@@ -31,12 +33,23 @@ impl Seen {
             place,
             email,
             foreign_id,
+            kept_id,
+            accounts,
             ..
         } = candidate;
         let earlier = before(&mut self.emails, email.as_str(), *place);
         self.refuse(earlier, *place, Reason::RepeatedEmail);
         let earlier = before(&mut self.ids, foreign_id, *place);
         self.refuse(earlier, *place, Reason::RepeatedId);
+        if let Some(id) = kept_id {
+            let earlier = before(&mut self.kept_ids, &id.to_string(), *place);
+            self.refuse(earlier, *place, Reason::RepeatedId);
+        }
+        for account in accounts {
+            let account = format!("{}\n{}", account.provider, account.subject);
+            let earlier = before(&mut self.accounts, &account, *place);
+            self.refuse(earlier, *place, Reason::RepeatedAccount);
+        }
     }
 
     /// Notes that two rows repeat each other, each with the line of the other one.
@@ -105,6 +118,20 @@ mod tests {
                 (1, "repeated_id: line 12".into()),
                 (2, "repeated_id: line 11".into())
             ]
+        );
+        let mut seen_accounts = Seen::default();
+        for number in 1..=2 {
+            let draft = Draft {
+                email: format!("{number}@x.com"),
+                accounts: vec![("google".into(), "10".into())],
+                ..Draft::default()
+            };
+            let line = number + 10;
+            seen_accounts.look_at(&draft.check(Place { number, line }).unwrap());
+        }
+        assert_eq!(
+            seen_accounts.repeated().into_values().collect::<Vec<_>>(),
+            [Reason::RepeatedAccount(12), Reason::RepeatedAccount(11)]
         );
         let thrice = [("1", "a@x.com"), ("2", "a@x.com"), ("3", "a@x.com")];
         assert_eq!(

@@ -14,18 +14,42 @@ use crate::store::{Conn, Error, Result, hash_text, locking, on, parse_hash};
 
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
+    append_all(conn, writer, std::slice::from_ref(event)).await
+}
+
+/// Appends events to the writer's chain, in this order.
+pub async fn append_all(conn: &mut Conn, writer: &str, events: &[Event]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
     // Connections that write concurrently would fork one chain, so each has its own.
     let writer = &conn
         .chain
         .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
-    let (last, previous) = tail(conn, writer).await?;
-    let entry = event.entry(writer, last + 1);
-    let link = entry.expected_link(&previous);
+    let (mut sequence, mut link) = tail(conn, writer).await?;
+    for event in events {
+        sequence += 1;
+        let entry = event.entry(writer, sequence);
+        link = entry.expected_link(&link);
+        insert(conn, &entry, &link).await?;
+    }
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
+         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
+        .bind(writer.as_str())
+        .bind(sequence)
+        .bind(hash_text(&link))
+        .execute(c).await.map(|_| ()))?;
+    conn.audit_tail = Some((sequence, link));
+    Ok(())
+}
+
+async fn insert(conn: &mut Conn, entry: &Entry, link: &[u8; 32]) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
         .bind(&entry.id)
-        .bind(writer.as_str())
+        .bind(&entry.writer)
         .bind(entry.sequence)
         .bind(entry.at.0)
         .bind(&entry.kind)
@@ -36,17 +60,8 @@ pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> 
         .bind(&entry.user_agent)
         .bind(&entry.request_id)
         .bind(&entry.detail)
-        .bind(hash_text(&link))
+        .bind(hash_text(link))
         .execute(c).await.map(|_| ()))?;
-    on!(conn, c => sqlx::query(
-        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
-         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
-        .bind(writer.as_str())
-        .bind(entry.sequence)
-        .bind(hash_text(&link))
-        .execute(c).await.map(|_| ()))?;
-    let sequence = entry.sequence;
-    conn.audit_tail = Some((sequence, link));
     Ok(())
 }
 

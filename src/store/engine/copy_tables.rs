@@ -1,11 +1,12 @@
 //! The tables that `copy` copies, with their columns.
 
+use super::copy_import_tables;
 use super::copy_login_tables;
 use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 26] = [
+pub const TABLES: [Table; 29] = [
     Table {
         name: "users",
         key: &["id"],
@@ -64,6 +65,9 @@ pub const TABLES: [Table; 26] = [
             "created_at",
         ],
     },
+    copy_import_tables::IMPORT_BATCHES,
+    copy_import_tables::IMPORT_ROWS,
+    copy_import_tables::FOREIGN_IDS,
     copy_login_tables::RECOVERY_CODES,
     copy_login_tables::PASSKEYS,
     copy_login_tables::USED_ASSERTIONS,
