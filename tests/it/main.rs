@@ -17,6 +17,7 @@ mod http;
 mod imports;
 mod jobs;
 mod migrations;
+mod moving;
 mod settings;
 mod store;
 mod support;
