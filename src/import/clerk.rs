@@ -54,9 +54,8 @@ fn draft(mut record: Record) -> Result<Draft, Reason> {
 fn hash(digest: String, hasher: &str) -> Result<Option<SourceHash>, Reason> {
     let spelling = match hasher {
         "bcrypt" | "argon2i" | "argon2id" => HashSpelling::Tagged,
-        "pbkdf2_sha256_django" | "pbkdf2_sha256" | "bcrypt_sha256_django" | "scrypt_werkzeug" => {
-            HashSpelling::Django
-        }
+        "pbkdf2_sha256_django" | "pbkdf2_sha256" | "bcrypt_sha256_django" => HashSpelling::Django,
+        "scrypt_werkzeug" => HashSpelling::Werkzeug,
         _ if digest.is_empty() => return Ok(None),
         other => return Err(Reason::UnsupportedHash(other.to_owned())),
     };

@@ -123,7 +123,7 @@ impl Record {
         values::truth(&self.text(column), column)
     }
 
-    /// Takes a time.
+    /// Takes a value with a time.
     pub(super) fn time(&mut self, column: &'static str) -> Result<Option<Timestamp>, Reason> {
         values::time(&self.text(column), column)
     }

@@ -18,7 +18,7 @@ pub(super) fn draft(mut row: Object) -> Result<Option<Draft>, Reason> {
         return Ok(None);
     }
     let id = row.text("pk")?;
-    let mut fields = Object::of(row.object("fields")?);
+    let mut fields = row.inner("fields")?;
     row.finish()?;
     let (first, last) = (fields.text("first_name")?, fields.text("last_name")?);
     let (name, username) = (values::full_name(&first, &last), fields.text("username")?);

@@ -3,6 +3,7 @@
 //! is read row by row.
 
 use std::io::{BufReader, Bytes, Read};
+use std::sync::Arc;
 
 use super::json::Object;
 use super::{MAX_ROW, ParseObject, ReadOptions, Row, Rows, Unreadable, checked};
@@ -30,7 +31,7 @@ pub(super) fn rows(
         is_over: false,
     };
     elements.enter(member)?;
-    let drop = options.drop.clone();
+    let drop = Arc::new(options.drop.clone());
     let mut number = 0;
     Ok(Box::new(elements.filter_map(move |element| {
         let (line, bytes) = match element {

@@ -1,6 +1,7 @@
 //! One object of JSON, whose members are taken one by one. What is left at the end is unknown.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -8,32 +9,43 @@ use super::values;
 use crate::model::import::reason::Reason;
 use crate::model::kernel::time::Timestamp;
 
-/// The members that have not been taken yet.
-pub(super) struct Object(Map<String, Value>);
+/// The members that have not been taken yet. Those that the operator drops are as if they were not
+/// there.
+pub(super) struct Object {
+    members: Map<String, Value>,
+    drop: Arc<BTreeSet<String>>,
+}
 
 impl Object {
-    /// Parses a row and leaves out the members that the operator drops.
-    pub(super) fn parse(bytes: &[u8], drop: &BTreeSet<String>) -> Result<Self, Reason> {
+    /// Parses the text of a row.
+    pub(super) fn parse(bytes: &[u8], drop: &Arc<BTreeSet<String>>) -> Result<Self, Reason> {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?;
         let value: Value =
             serde_json::from_str(text).map_err(|error| Reason::NotJson(error.to_string()))?;
-        let Value::Object(mut members) = value else {
+        let Value::Object(members) = value else {
             return Err(Reason::NotJson("no object".into()));
         };
-        for name in drop {
-            members.remove(name);
-        }
-        Ok(Self(members))
+        let drop = Arc::clone(drop);
+        Ok(Self { members, drop })
     }
 
     /// Makes the object of a member that holds one.
     pub(super) fn of(members: Map<String, Value>) -> Self {
-        Self(members)
+        let drop = Arc::default();
+        Self { members, drop }
     }
 
     /// Takes a member; null is as if it were not there.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
+        let value = self.members.remove(name)?;
+        (!value.is_null() && !self.drop.contains(name)).then_some(value)
+    }
+
+    /// Takes an object whose members can be dropped, too.
+    pub(super) fn inner(&mut self, name: &'static str) -> Result<Self, Reason> {
+        let members = self.object(name)?;
+        let drop = Arc::clone(&self.drop);
+        Ok(Self { members, drop })
     }
 
     /// Takes a text; a number becomes its digits, because ids are either.
@@ -55,7 +67,7 @@ impl Object {
         }
     }
 
-    /// Takes a time.
+    /// Takes a member with a time.
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Reason> {
         values::json_time(self.take(name).as_ref(), name)
     }
@@ -81,7 +93,7 @@ impl Object {
     /// Takes a list of objects; an empty one if it is not there.
     pub(super) fn objects(&mut self, name: &'static str) -> Result<Vec<Self>, Reason> {
         let object = |item| match item {
-            Value::Object(members) => Ok(Self(members)),
+            Value::Object(members) => Ok(Self::of(members)),
             _ => Err(Reason::InvalidField(name)),
         };
         self.list(name)?.into_iter().map(object).collect()
@@ -99,14 +111,14 @@ impl Object {
     /// Leaves out members that say nothing about a user here.
     pub(super) fn ignore(&mut self, names: &[&str]) {
         for name in names {
-            self.0.remove(*name);
+            self.members.remove(*name);
         }
     }
 
     /// Refuses the row if a member is left that no rule names.
     pub(super) fn finish(self) -> Result<(), Reason> {
-        let known = |value: &Value| value.is_null();
-        match self.0.into_iter().find(|(_, value)| !known(value)) {
+        let mut left = self.members.into_iter();
+        match left.find(|(name, value)| !value.is_null() && !self.drop.contains(name)) {
             Some((name, _)) => Err(Reason::UnknownField(name)),
             None => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! Rows of one JSON object a line.
 
 use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use super::json::Object;
 use super::{MAX_ROW, ParseObject, ReadOptions, Row, Rows, Unreadable, checked};
@@ -20,7 +21,7 @@ pub(super) fn rows(
         file: BufReader::new(file),
         line: 0,
     };
-    let drop = options.drop.clone();
+    let drop = Arc::new(options.drop.clone());
     let mut number = 0;
     let row = move |(line, text): (u64, Result<Vec<u8>, Reason>)| {
         number += 1;

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::hashes;
-use super::request::{Request, not_of_the_format};
-use super::survey::FileFacts;
+use super::request::{FileFacts, Request, not_of_the_format};
 use crate::app::App;
 use crate::flows::error::if_conflict;
 use crate::flows::transaction::Tx;
@@ -101,7 +100,7 @@ pub(super) struct Writer<'w, 't> {
 }
 
 impl<'w, 't> Writer<'w, 't> {
-    /// Begins a page.
+    /// Begins a page in its transaction.
     pub(super) fn new(
         tx: &'w mut Tx<'t>,
         batch: EventId,

@@ -1,5 +1,6 @@
 //! What an operator asks an import to do, and the file that it reads.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::crypto;
 use crate::flows::{Error, Result};
 use crate::import::{self, ReadOptions, Rows, Unreadable};
 use crate::model::import::policy::Policy;
+use crate::model::import::reason::Reason;
 
 /// What an operator asks an import to do.
 #[derive(Clone)]
@@ -67,6 +69,17 @@ impl Request {
             .collect();
         self
     }
+}
+
+/// What is known of a file after it was read once.
+#[derive(Debug, Clone, Default)]
+pub struct FileFacts {
+    /// SHA-256 of the file, in base64url.
+    pub hash: String,
+    /// The number of its rows.
+    pub rows: u64,
+    /// The rows that repeat each other, by their numbers.
+    pub(super) repeated: BTreeMap<u64, Reason>,
 }
 
 /// A file that is read several times.

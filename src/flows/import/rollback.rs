@@ -138,7 +138,8 @@ pub async fn take_back(
     app.transaction(
         requester,
         tx!(tx => {
-            let (done, back, now) = (State::Done, State::RolledBack, tx.now());
+            let now = tx.now();
+            let (done, back) = (State::Done, State::RolledBack);
             if !store::import::batches::end(tx.conn, id, done, back, now).await? {
                 return Err(Error::ImportRefused("another process took the batch back".into()));
             }
@@ -156,7 +157,8 @@ async fn stop(app: &App, batch: &Batch, requester: &Requester) -> Result<()> {
     app.transaction(
         requester,
         tx!(tx => {
-            let (running, done, now) = (State::Running, State::Done, tx.now());
+            let now = tx.now();
+            let (running, done) = (State::Running, State::Done);
             store::import::batches::end(tx.conn, id, running, done, now).await?;
             Ok(())
         }),

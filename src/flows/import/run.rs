@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::page::{self, PAGE, Writer};
-use super::request::{Request, Source};
-use super::survey::FileFacts;
+use super::request::{FileFacts, Request, Source};
 use crate::app::App;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::recorder::detail;
@@ -31,7 +30,7 @@ pub struct Work<'w> {
     pub facts: &'w FileFacts,
 }
 
-/// Begins a batch.
+/// Begins a batch for a file.
 pub async fn begin(
     app: &App,
     _: Permitted<'_, to::ImportUsers>,

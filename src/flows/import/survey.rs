@@ -1,31 +1,18 @@
 //! Reads a whole file and decides about its rows without writing anything: what a dry run shows, and
 //! what an import asks before it begins.
 
-use std::collections::BTreeMap;
-
 use super::hashes;
 use super::page::{self, PAGE};
-use super::request::{Request, Source, not_of_the_format};
+use super::request::{FileFacts, Request, Source, not_of_the_format};
 use crate::app::App;
 use crate::flows::Result;
 use crate::flows::permit::{Permitted, to};
 use crate::import::Row;
 use crate::model::import::batch::Counts;
 use crate::model::import::judge::{HashFound, Verdict, judge};
-use crate::model::import::reason::{Place, Reason};
+use crate::model::import::reason::Place;
 use crate::model::import::repeated::Seen;
 use crate::store::{self, work};
-
-/// What is known of a file after it was read once.
-#[derive(Debug, Clone, Default)]
-pub struct FileFacts {
-    /// SHA-256 of the file, in base64url.
-    pub hash: String,
-    /// The number of its rows.
-    pub rows: u64,
-    /// The rows that repeat each other, by their numbers.
-    pub(super) repeated: BTreeMap<u64, Reason>,
-}
 
 /// What would be done about one row.
 #[derive(Debug, Clone)]
@@ -34,7 +21,7 @@ pub struct Judged {
     pub place: Place,
     /// The id in the source, if it could be read.
     pub foreign_id: Option<String>,
-    /// The decision.
+    /// What would be done.
     pub verdict: Verdict,
     /// The kind of the password hash; empty if there is none that can be verified.
     pub hash_kind: &'static str,

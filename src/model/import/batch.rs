@@ -51,7 +51,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts a row.
+    /// Counts a row by its verdict.
     pub fn add(&mut self, verdict: &Verdict) {
         let count = match verdict {
             Verdict::Create(_) => &mut self.created,
@@ -91,9 +91,9 @@ pub struct Batch {
     pub cursor: u64,
     /// The number of rows by verdict.
     pub counts: Counts,
-    /// Who runs it.
+    /// The actor who began it.
     pub actor: String,
-    /// When it began.
+    /// The time at which it began.
     pub started_at: Timestamp,
     /// When it reached the end of the file or was taken back.
     pub ended_at: Option<Timestamp>,

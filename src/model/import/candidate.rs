@@ -19,6 +19,8 @@ pub enum HashSpelling {
     Tagged,
     /// Django's `algorithm$…`.
     Django,
+    /// Werkzeug's `method:…$salt$hash`.
+    Werkzeug,
     /// bcrypt over the password and, after it, a pepper.
     Devise,
     /// JSON with `hash` and `salt`; the parameters are those of the project.
@@ -95,7 +97,7 @@ pub struct Candidate {
     pub disabled: bool,
     /// When the account was created there.
     pub created_at: Option<Timestamp>,
-    /// The password hash.
+    /// The password hash; `None` for a user without a password.
     pub hash: Option<SourceHash>,
     /// The accounts at providers of identities.
     pub accounts: Vec<SourceAccount>,

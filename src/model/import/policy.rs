@@ -45,7 +45,7 @@ pub struct InvalidRoleMapping;
 pub struct RoleMapping {
     /// The role of the source.
     pub from: String,
-    /// The role here.
+    /// The role that it is here.
     pub to: String,
 }
 

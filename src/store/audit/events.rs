@@ -26,21 +26,22 @@ pub async fn append_all(conn: &mut Conn, writer: &str, events: &[Event]) -> Resu
     let writer = &conn
         .chain
         .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
-    let (mut sequence, mut link) = tail(conn, writer).await?;
+    let (mut sequence, mut previous) = tail(conn, writer).await?;
     for event in events {
         sequence += 1;
         let entry = event.entry(writer, sequence);
-        link = entry.expected_link(&link);
+        let link = entry.expected_link(&previous);
         insert(conn, &entry, &link).await?;
+        previous = link;
     }
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
          ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
         .bind(writer.as_str())
         .bind(sequence)
-        .bind(hash_text(&link))
+        .bind(hash_text(&previous))
         .execute(c).await.map(|_| ()))?;
-    conn.audit_tail = Some((sequence, link));
+    conn.audit_tail = Some((sequence, previous));
     Ok(())
 }
 

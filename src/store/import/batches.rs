@@ -129,7 +129,7 @@ pub async fn end(
     Ok(ended == 1)
 }
 
-/// Returns a batch.
+/// Returns the batch with this id.
 pub async fn find(conn: &mut Conn, id: EventId) -> Result<Option<Batch>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(batches!("WHERE id = $1"))
         .bind(id.to_string()).fetch_optional(c).await)?;

@@ -184,7 +184,7 @@ async fn an_interrupted_import_goes_on_behind_its_last_page() {
     let batch = file.begin(&app).await.unwrap();
     // A statement of the second page fails.
     let faults = app.app.db.faults().clone();
-    let reached = faults.arm(500 * 5);
+    let reached = faults.arm(3_000);
     let stopped = file.run(&app, batch.clone());
     let (stopped, ()) = tokio::join!(stopped, async {
         drop(reached.await);
@@ -305,6 +305,7 @@ async fn taking_an_import_back_leaves_the_users_who_have_been_here() {
     let again = rollback::find(&app.app, Permitted::as_operator(), &first.id.to_string()).await;
     assert!(matches!(again, Err(Error::ImportRefused(_))));
 
+    app.after(minutes(1));
     let second = file.import(&app).await;
     let visitor = User {
         email: "seen@example.com".into(),
@@ -328,7 +329,7 @@ async fn taking_an_import_back_leaves_the_users_who_have_been_here() {
 async fn an_old_import_keeps_its_users_and_loses_its_rows() {
     let app = TestApp::start().await;
     let batch = File::of(&many(3)).import(&app).await;
-    app.after(minutes(30 * 24 * 60 + 1));
+    app.runs_for(minutes(30 * 24 * 60 + 1)).await;
     let id = batch.id.to_string();
     let refused = rollback::find(&app.app, Permitted::as_operator(), &id).await;
     assert!(matches!(refused, Err(Error::ImportRefused(_))));

@@ -137,6 +137,15 @@ fn django_has_users_among_other_models() {
         hash(&user),
         Some((HashSpelling::Django, "pbkdf2_sha256$1000000$s$h"))
     );
+    let mut custom = fields("!x", true);
+    custom["shoe_size"] = json!(43);
+    let custom = json!([{ "model": "shop.user", "pk": 1, "fields": custom }]).to_string();
+    let refused = read(custom.as_str(), &options(Format::Django)).unwrap();
+    let refused = refused[0].as_ref().unwrap_err();
+    assert_eq!(refused.reason.to_string(), "unknown_field: shoe_size");
+    let mut drops = options(Format::Django);
+    drops.drop.insert("shoe_size".into());
+    assert_eq!(users(&custom, &drops).len(), 1);
     let unusable = json!([{ "model": "shop.user", "pk": 1, "fields": fields("!x", true) }]);
     let user = only(&unusable.to_string(), Format::Django);
     assert!(user.hash.is_none() && !user.disabled);

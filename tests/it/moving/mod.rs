@@ -10,9 +10,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use countersign::flows::Result;
-use countersign::flows::import::request::{Request, Source};
+use countersign::flows::import::request::{FileFacts, Request, Source};
 use countersign::flows::import::run::{self, Work};
-use countersign::flows::import::survey::{self, FileFacts, Judged};
+use countersign::flows::import::survey::{self, Judged};
 use countersign::flows::permit::Permitted;
 use countersign::import::{Format, ReadOptions, Row, Unreadable, rows};
 use countersign::model::audit::event::Requester;
