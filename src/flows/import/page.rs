@@ -1,5 +1,7 @@
 //! A page of rows: read from the file, prepared outside the transaction, and carried out in it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::hashes;
@@ -97,6 +99,10 @@ pub(super) struct Writer<'w, 't> {
     pub(super) policy: &'w Policy,
     /// The users who were created, with the details of their events.
     created: Vec<(UserId, Map<String, Value>)>,
+    /// The ids that users had in the source.
+    foreign_ids: Vec<(String, UserId)>,
+    /// What was done about the rows.
+    done: Vec<DoneRow>,
 }
 
 impl<'w, 't> Writer<'w, 't> {
@@ -113,6 +119,8 @@ impl<'w, 't> Writer<'w, 't> {
             source,
             policy,
             created: Vec::new(),
+            foreign_ids: Vec::new(),
+            done: Vec::new(),
         }
     }
 
@@ -133,10 +141,14 @@ impl<'w, 't> Writer<'w, 't> {
             };
             counts.add(&verdict);
             if !matches!(verdict, Verdict::Unchanged(..)) {
-                import::rows::insert(self.tx.conn, self.batch, &done).await?;
+                self.done.push(done);
             }
         }
-        let recorder = std::sync::Arc::clone(&self.tx.recorder);
+        import::foreign_ids::insert_all(self.tx.conn, self.source, &self.foreign_ids, self.batch)
+            .await
+            .map_err(if_conflict(Error::UserExists))?;
+        import::rows::insert_all(self.tx.conn, self.batch, &self.done).await?;
+        let recorder = Arc::clone(&self.tx.recorder);
         recorder
             .record_users(self.tx.conn, Kind::UserCreated, self.created)
             .await?;
@@ -169,15 +181,8 @@ impl<'w, 't> Writer<'w, 't> {
             Verdict::Unchanged(..) | Verdict::Skip(_) | Verdict::Refuse(_) => {}
         }
         if let Some(user) = done.user {
-            import::foreign_ids::insert(
-                self.tx.conn,
-                self.source,
-                &candidate.foreign_id,
-                user,
-                self.batch,
-            )
-            .await
-            .map_err(if_conflict(Error::UserExists))?;
+            let foreign_id = candidate.foreign_id.clone();
+            self.foreign_ids.push((foreign_id, user));
         }
         Ok((done, verdict))
     }

@@ -9,6 +9,9 @@ use crate::model::audit::event::{Entry, Event};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 
+use crate::store::engine::copy;
+use crate::store::engine::copy_table::{Cell, Cells};
+use crate::store::engine::copy_tables::AUDIT_EVENTS;
 use crate::store::engine::row_locks::Locking;
 use crate::store::{Conn, Error, Result, hash_text, locking, on, parse_hash};
 
@@ -27,12 +30,20 @@ pub async fn append_all(conn: &mut Conn, writer: &str, events: &[Event]) -> Resu
         .chain
         .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
     let (mut sequence, mut previous) = tail(conn, writer).await?;
+    let mut entries = Vec::with_capacity(events.len());
     for event in events {
         sequence += 1;
         let entry = event.entry(writer, sequence);
         let link = entry.expected_link(&previous);
-        insert(conn, &entry, &link).await?;
+        entries.push((entry, link));
         previous = link;
+    }
+    match entries.as_slice() {
+        [(entry, link)] => insert(conn, entry, link).await?,
+        many => {
+            let cells = many.iter().map(|(entry, link)| cells(entry, link));
+            copy::insert(conn, &AUDIT_EVENTS, cells.collect()).await?;
+        }
     }
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
@@ -43,6 +54,26 @@ pub async fn append_all(conn: &mut Conn, writer: &str, events: &[Event]) -> Resu
         .execute(c).await.map(|_| ()))?;
     conn.audit_tail = Some((sequence, previous));
     Ok(())
+}
+
+/// Returns the cells of an event's row, in the order of the table's columns.
+fn cells(entry: &Entry, link: &[u8; 32]) -> Cells {
+    let text = |text: &str| Cell::Text(Some(text.to_owned()));
+    vec![
+        text(&entry.id),
+        text(&entry.writer),
+        text(&entry.kind),
+        text(&entry.actor),
+        Cell::Text(entry.subject.clone()),
+        Cell::Text(entry.session.clone()),
+        text(&entry.ip_address),
+        text(&entry.user_agent),
+        text(&entry.request_id),
+        text(&entry.detail),
+        text(&hash_text(link)),
+        Cell::Number(Some(entry.sequence)),
+        Cell::Number(Some(entry.at.0)),
+    ]
 }
 
 async fn insert(conn: &mut Conn, entry: &Entry, link: &[u8; 32]) -> Result<()> {

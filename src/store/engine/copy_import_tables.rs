@@ -1,4 +1,4 @@
-//! The tables of imports, for `copy_tables`.
+//! The tables of imports, for `copy_tables` and for imports, which write many rows at once.
 
 use super::copy_table::Table;
 
@@ -18,14 +18,14 @@ pub(super) const IMPORT_BATCHES: Table = Table {
     ],
 };
 
-pub(super) const IMPORT_ROWS: Table = Table {
+pub(in crate::store) const IMPORT_ROWS: Table = Table {
     name: "import_rows",
     key: &["batch_id", "number"],
     texts: &["batch_id", "verdict", "reason", "user_id", "added"],
     numbers: &["number", "line"],
 };
 
-pub(super) const FOREIGN_IDS: Table = Table {
+pub(in crate::store) const FOREIGN_IDS: Table = Table {
     name: "foreign_ids",
     key: &["source", "foreign_id"],
     texts: &["source", "foreign_id", "user_id", "batch_id"],

@@ -190,24 +190,7 @@ pub const TABLES: [Table; 29] = [
         texts: &[],
         numbers: &["id", "at"],
     },
-    Table {
-        name: "audit_events",
-        key: &["writer", "sequence"],
-        texts: &[
-            "id",
-            "writer",
-            "kind",
-            "actor",
-            "subject",
-            "session_id",
-            "ip_address",
-            "user_agent",
-            "request_id",
-            "detail",
-            "link",
-        ],
-        numbers: &["sequence", "at"],
-    },
+    AUDIT_EVENTS,
     Table {
         name: "sessions",
         key: &["id"],
@@ -245,6 +228,26 @@ pub const TABLES: [Table; 29] = [
         ],
     },
 ];
+
+/// The events of the audit trail; an import writes many at once.
+pub(in crate::store) const AUDIT_EVENTS: Table = Table {
+    name: "audit_events",
+    key: &["writer", "sequence"],
+    texts: &[
+        "id",
+        "writer",
+        "kind",
+        "actor",
+        "subject",
+        "session_id",
+        "ip_address",
+        "user_agent",
+        "request_id",
+        "detail",
+        "link",
+    ],
+    numbers: &["sequence", "at"],
+};
 
 /// The single row that marks a database as in use. It is copied last, so that after an interrupted
 /// copy the target is not in use and the copy can be started again.

@@ -5,6 +5,9 @@ use crate::model::import::candidate::Candidate;
 use crate::model::import::judge::{Existing, Known};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::store::engine::copy;
+use crate::store::engine::copy_import_tables::FOREIGN_IDS;
+use crate::store::engine::copy_table::Cell;
 use crate::store::{Conn, Error, Result, on};
 
 fn corrupt(column: &'static str) -> Error {
@@ -54,21 +57,22 @@ pub async fn existing(conn: &mut Conn, source: &str, candidate: &Candidate) -> R
     Ok(existing)
 }
 
-/// Notes that a user came from the source with this id.
+/// Notes that users came from the source with these ids.
 ///
 /// # Errors
-/// [`Error::Conflict`] if another user did.
-pub async fn insert(
+/// [`Error::Conflict`] if another user came with one of them.
+pub async fn insert_all(
     conn: &mut Conn,
     source: &str,
-    foreign_id: &str,
-    user: UserId,
+    ids: &[(String, UserId)],
     batch: EventId,
 ) -> Result<()> {
-    on!(conn, c => sqlx::query("INSERT INTO foreign_ids (source, foreign_id, user_id, batch_id) VALUES ($1, $2, $3, $4)")
-        .bind(source).bind(foreign_id).bind(user.to_string()).bind(batch.to_string())
-        .execute(c).await.map(|_| ()))?;
-    Ok(())
+    let cells = ids.iter().map(|(foreign_id, user)| {
+        [source, foreign_id, &user.to_string(), &batch.to_string()]
+            .map(|text| Cell::Text(Some(text.to_owned())))
+            .to_vec()
+    });
+    copy::insert(conn, &FOREIGN_IDS, cells.collect()).await
 }
 
 /// Adds an account at a provider to a user, as one that has not been used yet. Returns `false` if the

@@ -7,6 +7,9 @@ use sqlx::FromRow;
 use crate::model::import::batch::DoneRow;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
+use crate::store::engine::copy;
+use crate::store::engine::copy_import_tables::IMPORT_ROWS;
+use crate::store::engine::copy_table::Cell;
 use crate::store::{Conn, Error, Result, on};
 
 fn corrupt(column: &'static str) -> Error {
@@ -45,20 +48,23 @@ impl TryFrom<Row> for DoneRow {
     }
 }
 
-/// Inserts a row of a batch.
-pub async fn insert(conn: &mut Conn, batch: EventId, row: &DoneRow) -> Result<()> {
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let added: Vec<String> = row.added.iter().map(EventId::to_string).collect();
-    on!(conn, c => sqlx::query("INSERT INTO import_rows (batch_id, number, line, verdict, reason, user_id, added) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(batch.to_string())
-        .bind(number(row.number))
-        .bind(number(row.line))
-        .bind(row.verdict.as_str())
-        .bind(row.reason.as_str())
-        .bind(row.user.map(|user| user.to_string()))
-        .bind(added.join(" "))
-        .execute(c).await.map(|_| ()))?;
-    Ok(())
+/// Inserts rows of a batch.
+pub async fn insert_all(conn: &mut Conn, batch: EventId, rows: &[DoneRow]) -> Result<()> {
+    let number = |count: u64| Cell::Number(Some(i64::try_from(count).unwrap_or(i64::MAX)));
+    let text = |text: &str| Cell::Text(Some(text.to_owned()));
+    let cells = rows.iter().map(|row| {
+        let added: Vec<String> = row.added.iter().map(EventId::to_string).collect();
+        vec![
+            text(&batch.to_string()),
+            text(&row.verdict),
+            text(&row.reason),
+            Cell::Text(row.user.map(|user| user.to_string())),
+            text(&added.join(" ")),
+            number(row.number),
+            number(row.line),
+        ]
+    });
+    copy::insert(conn, &IMPORT_ROWS, cells.collect()).await
 }
 
 /// Returns the rows of a batch after a number, in the order of the file.

@@ -184,7 +184,7 @@ async fn an_interrupted_import_goes_on_behind_its_last_page() {
     let batch = file.begin(&app).await.unwrap();
     // A statement of the second page fails.
     let faults = app.app.db.faults().clone();
-    let reached = faults.arm(3_000);
+    let reached = faults.arm(1_500);
     let stopped = file.run(&app, batch.clone());
     let (stopped, ()) = tokio::join!(stopped, async {
         drop(reached.await);
