@@ -50,7 +50,7 @@ const fn changing(path: &'static str, by: By, good: &'static str) -> Endpoint {
 }
 
 /// Every path of the API that takes a body; an architecture test compares the list with the routes.
-const ENDPOINTS: [Endpoint; 69] = [
+const ENDPOINTS: [Endpoint; 70] = [
     endpoint(
         "sign-in/social",
         Anyone,
@@ -67,8 +67,9 @@ const ENDPOINTS: [Endpoint; 69] = [
     endpoint(
         "callback/github",
         Anyone,
-        "state=x&code=y&iss=https%3A%2F%2Fgithub.com&error=access_denied&user=%7B%7D",
+        "state=x&code=y&iss=https%3A%2F%2Fgithub.com&error=access_denied&user=%7B%7D&sentFromHere=yes",
     ),
+    endpoint("upstream/github/logout", Anyone, "logout_token=x.y.z"),
     endpoint(
         "sign-up/email",
         Anyone,
@@ -336,9 +337,10 @@ const ENDPOINTS: [Endpoint; 69] = [
 ];
 
 /// Those of which no body is accepted, and the code of their refusal.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 5] = [
     ("get-access-token", "ACCESS_TOKEN_NOT_FOUND"),
     ("refresh-token", "REFRESH_TOKEN_NOT_FOUND"),
+    ("upstream/github/logout", "ID_TOKEN_NOT_SUPPORTED"),
     ("update-session", "NO_FIELDS_TO_UPDATE"),
     ("admin/stop-impersonating", "NOT_IMPERSONATING"),
 ];

@@ -17,6 +17,7 @@ pub fn question(service: &Service) -> String {
             provider: "github".parse().expect("an id of a provider"),
             issuer: "https://github.com".into(),
             subject: email.clone(),
+            session: None,
             email: Some(email.clone()),
             scopes: "user:email".into(),
         },

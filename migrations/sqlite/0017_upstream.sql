@@ -9,5 +9,10 @@ ALTER TABLE accounts ADD COLUMN scopes TEXT;
 ALTER TABLE sessions ADD COLUMN account_id TEXT;
 CREATE INDEX sessions_account_id ON sessions (account_id) WHERE account_id IS NOT NULL;
 
+-- The session at the issuer (`sid`) in which that identity signed in: the issuer ends ours by it.
+ALTER TABLE sessions ADD COLUMN upstream_sid TEXT;
+CREATE INDEX sessions_upstream_sid ON sessions (upstream_sid) WHERE upstream_sid IS NOT NULL;
+
 -- The identity that began a sign-in which waits for another proof, as JSON. It is linked when the session opens.
 ALTER TABLE login_challenges ADD COLUMN upstream TEXT;
+CREATE INDEX login_challenges_upstream ON login_challenges (expires_at) WHERE upstream IS NOT NULL;

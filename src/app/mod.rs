@@ -2,6 +2,7 @@
 //! needed between the layers. `flows::key::load_keys` replaces the key ring.
 
 mod bootstrap;
+mod decoys;
 mod memory;
 mod notices;
 mod pace;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+
+pub use decoys::Decoys;
 
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 
@@ -90,6 +93,8 @@ pub struct App {
     pub revoked_kids: RevokedKids,
     /// Networks that an operator has blocked.
     pub blocks: Blocks,
+    /// What the passwords of absent users are compared with.
+    pub decoys: Decoys,
     /// Which ends of audit chains have been logged.
     pub told_ends: ToldEnds,
     /// Which changes of the command line have been logged.

@@ -85,6 +85,12 @@ pub(super) fn note_registrations(config: &Config) {
             redirect_uri(config, provider),
             provider.scopes.join(" "),
         ));
+        let server = &config.server;
+        if let Some(uri) = provider.logout_uri(&server.public_url, &server.base_path) {
+            output::note(&format!(
+                "  If it offers back-channel logout, register the logout URI {uri}."
+            ));
+        }
         if provider.kind == Kind::Apple {
             let host = config.server.public_url.host_str().unwrap_or_default();
             output::note(&format!(

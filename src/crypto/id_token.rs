@@ -42,6 +42,15 @@ pub enum Nonce<'a> {
     IsOrHash(&'a str),
 }
 
+/// Whether a token has to say when it expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It has to.
+    Needed,
+    /// It need not; a time that is there counts.
+    IfThere,
+}
+
 /// An id token that is good.
 #[derive(Debug, Clone)]
 pub struct IdToken {
@@ -77,6 +86,10 @@ pub enum Rejected {
     Nonce,
     #[error("its subject is missing or too long")]
     Subject,
+    #[error("it does not say that a session has ended")]
+    Event,
+    #[error("its jti is missing or too long")]
+    Id,
 }
 
 /// Verifies an id token.
@@ -89,7 +102,8 @@ pub fn verify(
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<IdToken, Rejected> {
-    let claims = claims_of_signed(token, keys)?;
+    // A token of another purpose (`at+jwt`, `logout+jwt`) may have the same claims.
+    let claims = claims_of_signed(token, keys, |typ| !typ.ends_with("+jwt"))?;
     // An access token or a logout token of the same issuer may have all that an id token has.
     let is_other_type = |typ: &Value| !matches!(typ.as_str(), Some("ID" | "JWT"));
     if claims.contains_key("events") || claims.get("typ").is_some_and(is_other_type) {
@@ -99,13 +113,10 @@ pub fn verify(
     let issuer = text("iss").ok_or(Rejected::Issuer)?;
     check_issuer(issuer, expected.issuer, text("tid"))?;
     check_audience(&claims, expected.clients)?;
-    check_times(&claims, now)?;
+    check_times(&claims, now, Expiry::Needed)?;
     check_nonce(claims.get("nonce"), expected.nonce)?;
-    let subject = text("sub").ok_or(Rejected::Subject)?;
-    let is_short = (1..=LONGEST_SUBJECT).contains(&subject.chars().count());
-    if !is_short || subject.chars().any(char::is_control) {
-        return Err(Rejected::Subject);
-    }
+    let subject = text("sub").filter(|subject| is_name(subject));
+    let subject = subject.ok_or(Rejected::Subject)?;
     Ok(IdToken {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
@@ -113,8 +124,18 @@ pub fn verify(
     })
 }
 
-/// Verifies the signature and returns the claims.
-fn claims_of_signed(token: &str, keys: &IssuerKeys) -> Result<Map<String, Value>, Rejected> {
+/// Returns whether a text can name a user or a session of an issuer.
+pub fn is_name(text: &str) -> bool {
+    (1..=LONGEST_SUBJECT).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// Verifies the signature and returns the claims. `is_of_type` is asked about `typ` of the header, in
+/// lower case, if there is one.
+pub(super) fn claims_of_signed(
+    token: &str,
+    keys: &IssuerKeys,
+    is_of_type: impl Fn(&str) -> bool,
+) -> Result<Map<String, Value>, Rejected> {
     if token.len() > LONGEST {
         return Err(Rejected::Malformed);
     }
@@ -123,10 +144,9 @@ fn claims_of_signed(token: &str, keys: &IssuerKeys) -> Result<Map<String, Value>
     let header = object(header).ok_or(Rejected::Malformed)?;
     let signature_bytes = decode(signature).ok_or(Rejected::Malformed)?;
     let is_other_type = |typ: &Value| {
-        let typ = typ.as_str().unwrap_or("+jwt").to_ascii_lowercase();
-        typ.ends_with("+jwt")
+        let typ = typ.as_str().map(str::to_ascii_lowercase);
+        !typ.is_some_and(|typ| is_of_type(&typ))
     };
-    // A token of another purpose (`at+jwt`, `logout+jwt`) may have the same claims.
     if header.contains_key("crit") || header.get("typ").is_some_and(is_other_type) {
         return Err(Rejected::Header);
     }
@@ -176,7 +196,10 @@ pub fn check_issuer(found: &str, expected: &str, tenant: Option<&str>) -> Result
     }
 }
 
-fn check_audience(claims: &Map<String, Value>, clients: &[&str]) -> Result<(), Rejected> {
+pub(super) fn check_audience(
+    claims: &Map<String, Value>,
+    clients: &[&str],
+) -> Result<(), Rejected> {
     let is_ours = |value: &Value| value.as_str().is_some_and(|id| clients.contains(&id));
     let (has_ours, has_several) = match claims.get("aud") {
         Some(Value::Array(all)) => (all.iter().any(is_ours), all.len() > 1),
@@ -198,10 +221,18 @@ fn check_audience(claims: &Map<String, Value>, clients: &[&str]) -> Result<(), R
     clippy::cast_precision_loss,
     reason = "seconds of any year that a token names are exact in 53 bits"
 )]
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Rejected> {
+pub(super) fn check_times(
+    claims: &Map<String, Value>,
+    now: Timestamp,
+    expiry: Expiry,
+) -> Result<(), Rejected> {
     let at = |name: &str| claims.get(name).and_then(Value::as_f64);
     let present = now.seconds() as f64;
-    let (Some(expires), Some(issued)) = (at("exp"), at("iat")) else {
+    let expires = match (claims.get("exp"), expiry) {
+        (None, Expiry::IfThere) => Some(f64::INFINITY),
+        _ => at("exp"),
+    };
+    let (Some(expires), Some(issued)) = (expires, at("iat")) else {
         return Err(Rejected::Times);
     };
     let begins = match claims.get("nbf") {

@@ -234,6 +234,14 @@ pub fn hash_of_token(token: &str) -> [u8; 32] {
     spent("token", signed)
 }
 
+/// Returns the hash by which the logout token of this `jti` is used up at a provider.
+pub fn hash_of_logout(provider: &ProviderId, issuer: &str, jti: &str) -> [u8; 32] {
+    spent(
+        "logout",
+        &json!([provider.as_str(), issuer, jti]).to_string(),
+    )
+}
+
 /// Separates what is used up by its kind, beside the challenges of passkeys.
 fn spent(kind: &str, text: &str) -> [u8; 32] {
     sha256(format!("upstream {kind} {text}").as_bytes())
@@ -275,6 +283,7 @@ mod tests {
                 provider: "google".parse().unwrap(),
                 issuer: "https://accounts.google.com".into(),
                 subject: "1".into(),
+                session: None,
                 email: None,
                 scopes: "openid".into(),
             },

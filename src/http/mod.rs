@@ -223,9 +223,10 @@ fn by_upstream(base: &str) -> Router<Arc<App>> {
         .route(&at("/sign-in/social"), post(upstream::sign_in))
         .route(&at("/link-social"), post(upstream::link))
         .route(
-            &at("/callback/{provider}"),
+            &at("/callback/{id}"),
             get(back::redirected).post(back::posted),
         )
+        .route(&at("/upstream/{id}/logout"), post(oauth::log_out))
         .route(&at("/list-accounts"), get(linked::list))
         .route(&at("/unlink-account"), post(linked::unlink))
         .route(&at("/account-info"), get(linked::account_info))
@@ -276,8 +277,7 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
         .method_not_allowed_fallback(outermost::method_not_allowed_plain)
 }
 
-/// Makes the router for connections over a limit: keys, discovery and health; every other path is
-/// 503 before it costs anything. The page that shows the error has its style sheet.
+/// Makes the router for connections over a limit: answers from memory; all else is 503 at once.
 pub fn essential_router(app: &Arc<App>) -> Router {
     let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
     outermost(app, None, open(app).merge(pages::assets()).merge(refused))

@@ -1,18 +1,20 @@
 //! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in
-//! section 5.2. Cookies are never read. The answer says how long the refresh token and the session
+//! section 5.2; and `/upstream/{id}/logout`, to which other issuers send logout tokens, in the same
+//! form. Cookies are never read. The answer says how long the refresh token and the session
 //! are valid (draft-ietf-oauth-refresh-token-expiration-03).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
 use crate::flows;
+use crate::flows::federation::logout;
 use crate::flows::session::refresh;
 use crate::flows::session::refresh_token::Purpose;
 use crate::flows::session::sign_out;
@@ -126,6 +128,28 @@ pub(super) async fn revoke(
     match sign_out::revoke_token(&app, token, &requester).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => refuse(error),
+    }
+}
+
+/// Ends the sessions that a logout token of another issuer names (OpenID Connect Back-Channel Logout 1.0).
+/// The answer does not say whether there were any.
+pub(super) async fn log_out(
+    State(app): State<Arc<App>>,
+    Path(provider): Path<String>,
+    Client(requester): Client,
+    request: Request,
+) -> Response {
+    let form = match form(request).await {
+        Ok(form) => form,
+        Err(refused) => return refused,
+    };
+    let Some(token) = form.get("logout_token") else {
+        return invalid_request("logout_token is required");
+    };
+    match logout::log_out(&app, &provider, token, &requester).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(flows::Error::InvalidIdToken) => invalid_request("the logout token is not valid"),
+        Err(other) => Error::Flow(other).into_response(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::metadata::Metadata;
 use super::requests::{Asking, DISCOVERY, JWKS};
 use super::slot::{Fetched, Slot};
 use crate::clock::Clock;
+use crate::crypto::id_token::Rejected;
 use crate::crypto::issuer_keys::IssuerKeys;
 
 /// How often at most the keys are fetched because a token names an unknown one.
@@ -37,10 +38,7 @@ impl Cached {
         asking: Asking<'_>,
         clock: &dyn Clock,
     ) -> Result<Arc<Metadata>, Failure> {
-        match self.metadata.value() {
-            Some(known) => Ok(known),
-            None => self.metadata.fetch(clock, discover(asking)).await,
-        }
+        self.metadata.get(clock, discover(asking)).await
     }
 
     /// Returns the last good keys, or fetches them.
@@ -56,7 +54,7 @@ impl Cached {
             return Ok(known);
         }
         let metadata = self.metadata(asking, clock).await?;
-        self.keys.fetch(clock, fetch_keys(asking, &metadata)).await
+        self.keys.get(clock, fetch_keys(asking, &metadata)).await
     }
 
     /// Returns keys that may have one which `seen` lacks: those that another caller has fetched, or
@@ -82,6 +80,27 @@ impl Cached {
         // A failure leaves the keys that are known.
         let fetched = self.keys.fetch(clock, fetch_keys(asking, &metadata)).await;
         fetched.ok()
+    }
+
+    /// Verifies a token by the keys that are known; if it names another key, by newer ones.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if no keys are known and they cannot be fetched.
+    pub(super) async fn verified<T>(
+        &self,
+        asking: Asking<'_>,
+        clock: &dyn Clock,
+        verify: impl Fn(&IssuerKeys) -> Result<T, Rejected>,
+    ) -> Result<Result<T, Rejected>, Failure> {
+        let keys = self.keys(asking, clock).await?;
+        let outcome = verify(&keys);
+        if outcome.as_ref().err() != Some(&Rejected::UnknownKey) {
+            return Ok(outcome);
+        }
+        Ok(match self.other_keys(asking, clock, &keys).await {
+            Some(newer) => verify(&newer),
+            None => outcome,
+        })
     }
 
     /// Fetches what is due.

@@ -6,16 +6,15 @@ use url::Url;
 use super::failure::Failure;
 use super::metadata::CONSUMERS;
 use crate::config::upstream::{Kind, Provider};
-use crate::crypto::id_token::IdToken;
+use crate::crypto::id_token::{IdToken, is_name};
+use crate::crypto::logout_token::LogoutToken;
 use crate::model::account::email::Email;
 use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::federation::identity::{Identity, Mailbox};
+use crate::model::federation::logout::Logout;
 
 /// The claims of a user.
 pub(super) type Claims = Map<String, Value>;
-
-/// The greatest number of characters in the id of a user.
-const LONGEST_SUBJECT: usize = 255;
 
 /// What is known of a user besides the id token.
 #[derive(Debug, Default)]
@@ -46,19 +45,30 @@ pub(super) fn identity(
         _ => text(&token.claims, "name").or_else(|| text(userinfo, "name")),
     };
     let picture = text(&token.claims, "picture").or_else(|| text(userinfo, "picture"));
-    // What is said of a mailbox is taken from where the mailbox is named.
-    let names_mailbox = |claims: &&Claims| claims.contains_key("email");
-    let said = [&token.claims, userinfo].into_iter().find(names_mailbox);
     Ok(Identity {
         provider: provider.id.clone(),
         issuer: token.issuer.clone(),
         subject: subject(provider, token)?,
-        mailbox: said.and_then(|said| mailbox(provider, said, &token.claims)),
+        session: text(&token.claims, "sid").filter(|id| is_name(id)),
+        mailbox: mailbox(provider, of_mailbox(&token.claims, userinfo), &token.claims),
         name: display_name(name.as_deref()),
         image: picture.as_deref().and_then(image),
         has_factors: provider.trust_mfa && names_factors(&token.claims),
         scopes: beside.scopes,
     })
+}
+
+/// Returns the claims that name the mailbox, because what is said of a mailbox is taken from where it is
+/// named: the id token; userinfo if the token names none, or names the same and does not say whether it
+/// is verified.
+fn of_mailbox<'c>(token: &'c Claims, userinfo: &'c Claims) -> &'c Claims {
+    let email = token.get("email");
+    let is_silent = !token.contains_key("email_verified") && email == userinfo.get("email");
+    if email.is_none() || is_silent {
+        userinfo
+    } else {
+        token
+    }
 }
 
 fn text(claims: &Claims, name: &str) -> Option<String> {
@@ -70,10 +80,30 @@ fn subject(provider: &Provider, token: &IdToken) -> Result<String, Failure> {
     if provider.kind != Kind::Microsoft {
         return Ok(token.subject.clone());
     }
-    let id = text(&token.claims, "oid").filter(|id| {
-        (1..=LONGEST_SUBJECT).contains(&id.chars().count()) && !id.chars().any(char::is_control)
-    });
+    let id = text(&token.claims, "oid").filter(|id| is_name(id));
     id.ok_or_else(|| Failure::NoUserInfo("the id token has no oid".into()))
+}
+
+/// Returns what a logout token ends. `sub` of Microsoft names nothing that is known here.
+///
+/// # Errors
+/// [`Failure::InvalidIdToken`] if nothing is left that names a user or a session.
+pub(super) fn logout(provider: &Provider, token: LogoutToken) -> Result<Logout, Failure> {
+    let subject = match provider.kind {
+        Kind::Microsoft => text(&token.claims, "oid").filter(|id| is_name(id)),
+        _ => token.subject,
+    };
+    if subject.is_none() && token.session.is_none() {
+        let reason = "it has neither oid nor sid";
+        return Err(Failure::InvalidIdToken(reason.into()));
+    }
+    Ok(Logout {
+        provider: provider.id.clone(),
+        issuer: token.issuer,
+        subject,
+        session: token.session,
+        id: token.id,
+    })
 }
 
 /// Checks the restrictions of the settings.

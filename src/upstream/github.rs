@@ -62,13 +62,14 @@ pub(super) async fn identity(
         check_organizations(asking, access_token).await?;
     }
     let emails = asking
-        .of_user(&api(provider, "/user/emails")?, access_token)
-        .await;
+        .if_permitted(&api(provider, "/user/emails")?, access_token)
+        .await?;
     Ok(Identity {
         provider: provider.id.clone(),
         issuer: provider.issuer.clone(),
         subject: user.id.to_string(),
-        mailbox: mailbox(provider, emails)?,
+        session: None,
+        mailbox: emails.and_then(|emails| mailbox(provider, emails)),
         name: display_name(user.name.as_deref().or(Some(&user.login))),
         image: user.avatar_url.as_deref().and_then(image),
         has_factors: false,
@@ -85,24 +86,18 @@ fn api(provider: &Provider, path: &str) -> Result<Url, Failure> {
     }
 }
 
-/// Returns the primary mailbox; no other one, because a user may enter any. `None` if the token may not
-/// read the list.
-fn mailbox(
-    provider: &Provider,
-    emails: Result<Value, Failure>,
-) -> Result<Option<Mailbox>, Failure> {
-    let Ok(Value::Array(emails)) = emails else {
-        return emails.map(|_| None);
+/// Returns the primary mailbox; no other one, because a user may enter any.
+fn mailbox(provider: &Provider, emails: Value) -> Option<Mailbox> {
+    let Value::Array(emails) = emails else {
+        return None;
     };
-    let addresses = emails
+    let mut addresses = emails
         .into_iter()
         .filter_map(|item| serde_json::from_value::<Address>(item).ok());
-    let primary = addresses.into_iter().find(|address| address.primary);
-    Ok(primary.and_then(|primary| {
-        let email = primary.email.parse().ok()?;
-        let word = provider.word_about(&email, primary.verified, None);
-        Some(Mailbox { email, word })
-    }))
+    let primary = addresses.find(|address| address.primary)?;
+    let email = primary.email.parse().ok()?;
+    let word = provider.word_about(&email, primary.verified, None);
+    Some(Mailbox { email, word })
 }
 
 /// Refuses a user who is in no organisation of the settings.

@@ -9,6 +9,7 @@ mod claims;
 mod exchange;
 mod failure;
 mod github;
+mod logout;
 mod metadata;
 mod requests;
 mod slot;
@@ -29,9 +30,10 @@ use self::claims::Beside;
 use self::metadata::Metadata;
 use self::requests::Asking;
 use crate::clock::Clock;
-use crate::config::upstream::{ClientSecret, Provider, Upstreams};
+use crate::config::upstream::{ClientSecret, Kind, Provider, Upstreams};
 use crate::crypto::client_secret::ClientSecretSigner;
 use crate::crypto::id_token::{self, Expected, IdToken, Nonce, Rejected};
+use crate::crypto::issuer_keys::IssuerKeys;
 use crate::model::federation::identity::Identity;
 use crate::model::federation::provider::ProviderId;
 use crate::model::kernel::time::Timestamp;
@@ -175,7 +177,7 @@ impl Upstream {
             clients: &clients,
             nonce: match native.nonce {
                 None => Nonce::None,
-                Some(nonce) if provider.posts_form() => Nonce::IsOrHash(nonce),
+                Some(nonce) if provider.kind == Kind::Apple => Nonce::IsOrHash(nonce),
                 Some(nonce) => Nonce::Is(nonce),
             },
         };
@@ -235,7 +237,7 @@ impl Upstream {
         known.cached.metadata(asking, &*self.clock).await
     }
 
-    /// Verifies an id token by the keys that are known; if it names another key, by newer ones.
+    /// Verifies an id token by the keys of its issuer.
     async fn verified(
         &self,
         known: &Known,
@@ -243,17 +245,9 @@ impl Upstream {
         expected: &Expected<'_>,
         now: Timestamp,
     ) -> Result<Result<IdToken, Rejected>, Failure> {
+        let verify = |keys: &IssuerKeys| id_token::verify(token, keys, expected, now);
         let asking = self.asking(&known.provider);
-        let keys = known.cached.keys(asking, &*self.clock).await?;
-        let outcome = id_token::verify(token, &keys, expected, now);
-        if outcome.as_ref().err() != Some(&Rejected::UnknownKey) {
-            return Ok(outcome);
-        }
-        let newer = known.cached.other_keys(asking, &*self.clock, &keys).await;
-        Ok(match newer {
-            Some(newer) => id_token::verify(token, &newer, expected, now),
-            None => outcome,
-        })
+        known.cached.verified(asking, &*self.clock, verify).await
     }
 }
 

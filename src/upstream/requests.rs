@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, StatusCode};
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
@@ -64,6 +64,16 @@ impl Asking<'_> {
         access_token: Option<&str>,
         bounds: Bounds,
     ) -> Result<Answer, Failure> {
+        successful(self.ask(url, access_token, bounds).await?)
+    }
+
+    /// Returns the answer of a URL, with any status.
+    async fn ask(
+        self,
+        url: &Url,
+        access_token: Option<&str>,
+        bounds: Bounds,
+    ) -> Result<Answer, Failure> {
         let mut request = Request::new(Method::GET, url.clone());
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -74,14 +84,23 @@ impl Asking<'_> {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let answer = self.send(request, bounds).await?;
-        if answer.status.is_success() {
-            Ok(answer)
-        } else {
-            let status = answer.status.as_u16();
-            Err(Failure::Unavailable(format!(
-                "the server answered {status}"
-            )))
+        self.send(request, bounds).await
+    }
+
+    /// Returns the JSON at a URL that is only for the user of an access token; `None` if the token may not
+    /// read it (403, 404).
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub(super) async fn if_permitted(
+        self,
+        url: &Url,
+        access_token: &str,
+    ) -> Result<Option<Value>, Failure> {
+        let answer = self.ask(url, Some(access_token), EXCHANGE).await?;
+        match answer.status {
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
+            _ => json(&successful(answer)?).map(Some),
         }
     }
 
@@ -90,8 +109,24 @@ impl Asking<'_> {
     /// # Errors
     /// [`Failure::Unavailable`].
     pub(super) async fn of_user(self, url: &Url, access_token: &str) -> Result<Value, Failure> {
-        let answer = self.get(url, Some(access_token), EXCHANGE).await?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|_| Failure::Unavailable("the answer is not JSON".into()))
+        json(&self.get(url, Some(access_token), EXCHANGE).await?)
+    }
+}
+
+/// Reads the body of an answer.
+fn json(answer: &Answer) -> Result<Value, Failure> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| Failure::Unavailable("the answer is not JSON".into()))
+}
+
+/// Refuses an answer whose status is not one of success.
+fn successful(answer: Answer) -> Result<Answer, Failure> {
+    if answer.status.is_success() {
+        Ok(answer)
+    } else {
+        let status = answer.status.as_u16();
+        Err(Failure::Unavailable(format!(
+            "the server answered {status}"
+        )))
     }
 }

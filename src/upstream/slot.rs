@@ -15,6 +15,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 const UNSAID: Duration = Duration::from_secs(3_600);
 /// When a failed fetch is due again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// For how long a failure answers requests that need the value, so that they do not wait one after the
+/// other for a provider that is away.
+const REST: Duration = Duration::from_secs(5);
 
 /// A fetched value, and how many seconds it may be kept by its source.
 pub(super) type Fetched<T> = (T, Option<u64>);
@@ -33,6 +36,8 @@ struct State<T> {
     /// How often it was fetched, with or without success.
     fetches: u64,
     failure: Option<Failure>,
+    /// Until when the failure answers, by the uptime of the clock.
+    rests_until: Duration,
 }
 
 impl<T> Default for Slot<T> {
@@ -42,6 +47,7 @@ impl<T> Default for Slot<T> {
             due_at: Duration::ZERO,
             fetches: 0,
             failure: None,
+            rests_until: Duration::ZERO,
         };
         Self {
             state: Mutex::new(state),
@@ -63,6 +69,21 @@ impl<T> Slot<T> {
     /// Returns whether it is time to fetch the value again.
     pub(super) fn is_due(&self, clock: &dyn Clock) -> bool {
         clock.uptime() >= self.state().due_at
+    }
+
+    /// Returns the last good value, or fetches it; a failure of the last seconds answers without a fetch.
+    ///
+    /// # Errors
+    /// Why the last fetch failed, if there is no good value.
+    pub(super) async fn get(
+        &self,
+        clock: &dyn Clock,
+        fetching: impl Future<Output = Result<Fetched<T>, Failure>>,
+    ) -> Result<Arc<T>, Failure> {
+        if let Some(answer) = self.state().known(clock.uptime()) {
+            return answer;
+        }
+        self.fetch(clock, fetching).await
     }
 
     /// Fetches the value, unless another caller did so while this one waited for its turn.
@@ -91,6 +112,7 @@ impl<T> Slot<T> {
             }
             Err(failure) => {
                 state.due_at = clock.uptime() + AGAIN;
+                state.rests_until = clock.uptime() + REST;
                 state.failure = Some(failure);
             }
         }
@@ -99,6 +121,15 @@ impl<T> Slot<T> {
 }
 
 impl<T> State<T> {
+    /// Returns the good value, or the failure while it rests; `None` if it is time to fetch.
+    fn known(&self, uptime: Duration) -> Option<Result<Arc<T>, Failure>> {
+        match (&self.value, &self.failure) {
+            (Some(value), _) => Some(Ok(Arc::clone(value))),
+            (None, Some(failure)) if uptime < self.rests_until => Some(Err(failure.clone())),
+            (None, _) => None,
+        }
+    }
+
     fn outcome(&self) -> Result<Arc<T>, Failure> {
         match (&self.failure, &self.value) {
             (Some(failure), _) => Err(failure.clone()),

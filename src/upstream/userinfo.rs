@@ -8,8 +8,8 @@ use super::requests::Asking;
 use crate::config::upstream::Kind;
 use crate::crypto::id_token::IdToken;
 
-/// Returns the claims of userinfo if the id token names no mailbox or no name and there is a userinfo
-/// endpoint.
+/// Returns the claims of userinfo if the id token names no mailbox or no name, or does not say whether the
+/// mailbox is verified, and there is a userinfo endpoint.
 ///
 /// # Errors
 /// [`Failure::NoUserInfo`] if they are of another user. [`Failure::Unavailable`] if there is no answer
@@ -26,7 +26,7 @@ pub(super) async fn ask(
     };
     // Apple has none, and that of Microsoft says nothing more.
     let is_asked = !matches!(asking.provider.kind, Kind::Apple | Kind::Microsoft);
-    if !is_asked || has("email") && has("name") {
+    if !is_asked || ["email", "email_verified", "name"].into_iter().all(has) {
         return Ok(None);
     }
     let said = match asking.of_user(url, access_token).await {

@@ -54,10 +54,12 @@ test("forgotten, changed, another name, other devices, deleted", async () => {
 
   // The devices.
   await other.signIn(THIRD);
+  // The end is that of the newest refresh: asked again, in case the minute of a successor is over.
+  const { session } = await fresh();
   const devices = await call("/list-sessions");
   assert.deepEqual(devices.map((device) => device.current).sort(), [false, true]);
   const own = devices.find((device) => device.current);
-  assert.deepEqual([own.id, own.expiresAt], [after.session.id, after.session.expiresAt]);
+  assert.deepEqual([own.id, own.expiresAt], [after.session.id, session.expiresAt]);
   await call("/revoke-session", { token: devices.find((device) => !device.current).token });
   assert.equal(await other.fresh(), null);
   assert.equal((await fresh()).session.id, own.id);

@@ -60,7 +60,7 @@ export function chance(seed) {
 }
 
 /** Asks until the answer is true, and gives it. */
-export async function waitFor(check, what = "what was waited for", seconds = 20) {
+export async function waitFor(check, what = "what was waited for", seconds = 60) {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await Promise.resolve(check()).catch(() => null);

@@ -14,7 +14,7 @@ import { github } from "./upstream/github.mjs";
 import { CLIENT, issuer } from "./upstream/issuer.mjs";
 import { PASSWORD, visitor } from "./visitor.mjs";
 
-const PEOPLE = ["eve", "ana", "ben", "cleo", "dan", "fay", "gus", "hal"].map((name) => `${name}-at-acme|${name}@example.com|true|${name[0].toUpperCase()}${name.slice(1)}`);
+const PEOPLE = ["eve", "ana", "ben", "cleo", "dan", "fay", "gus", "hal", "lou", "mia"].map((name) => `${name}-at-acme|${name}@example.com|true|${name[0].toUpperCase()}${name.slice(1)}`);
 const HUBBERS = ["77|octo|octo@example.com|true|Octo"];
 let place, held, servers;
 
@@ -27,13 +27,19 @@ function secret(text) {
 
 
 before(async () => {
-  held = await reservePorts(2);
-  const [acme, hub] = held.ports;
+  held = await reservePorts(3);
+  const [acme, hub, forms] = held.ports;
   const settings = async (auth) => {
     const redirects = ["acme", "github"].map((id) => `${auth}/api/auth/callback/${id}`);
-    servers = [await issuer({ port: acme, clients: [{ redirect_uris: redirects }], people: [...PEOPLE, "other-at-acme|other@elsewhere.example|true|Other"] }), await github({ port: hub, people: HUBBERS })];
+    const people = [...PEOPLE, "other-at-acme|other@elsewhere.example|true|Other"];
+    // `forms` is on another site than the service, and posts its answers from there.
+    const posting = { redirect_uris: [`${auth}/api/auth/callback/forms`], backchannel_logout_uri: `${auth}/api/auth/upstream/forms/logout`, backchannel_logout_session_required: true };
+    servers = [await issuer({ port: acme, clients: [{ redirect_uris: redirects }], people }), await github({ port: hub, people: HUBBERS }), await issuer({ port: forms, host: "127.0.0.1", clients: [posting], people })];
     const oidc = ["kind=oidc", "name=Acme", `issuer=${servers[0].base}`, `client_id=${CLIENT.client_id}`, `client_secret_file=${secret(CLIENT.client_secret)}`, "domains=example.com", "allow_private=true"];
-    return [...oidc.map((one) => `upstream.acme.${one}`), ...[`base_url=${servers[1].base}`, "client_id=Iv1.countersign", `client_secret_file=${secret("b4dc0ffee")}`, "allow_private=true"].map((one) => `upstream.github.${one}`)];
+    const other = ["name=Forms", `issuer=${servers[2].base}`, "response_mode=form_post"];
+    const replaced = ["name=", "issuer="];
+    const shared = oidc.filter((one) => !replaced.some((name) => one.startsWith(name)));
+    return [...oidc.map((one) => `upstream.acme.${one}`), ...[...shared, ...other].map((one) => `upstream.forms.${one}`), ...[`base_url=${servers[1].base}`, "client_id=Iv1.countersign", `client_secret_file=${secret("b4dc0ffee")}`, "allow_private=true"].map((one) => `upstream.github.${one}`)];
   };
   place = await start(settings);
   // Discovery is read in the background.
@@ -180,14 +186,90 @@ test("the npm client signs in from an application of another origin, and comes b
   await who("signed out");
   // Signed in there by the hint, and with a posted form as the answer: the code is in no URL of ours.
   const seen = [];
-  page.on("request", (request) => request.url().startsWith(`${place.auth}/api/auth/callback/`) && seen.push([request.method(), new URL(request.url()).search]));
-  await page.evaluate(async (loginHint) => {
-    const { data } = await client.signIn.social({ provider: "acme", callbackURL: `${location.origin}/in`, loginHint, disableRedirect: true });
-    location.href = `${data.url}&response_mode=form_post`;
-  }, PEOPLE[5]);
-  await page.waitForURL(`${place.origin}/in`);
-  await who("Fay <fay@example.com>");
-  assert.deepEqual(seen, [["POST", ""]]);
+  page.on("request", (request) => request.url().startsWith(`${place.auth}/api/auth/callback/`) && seen.push([request.method(), new URL(request.url()).search, request.headers().origin]));
+  await begin({ provider: "forms", loginHint: "jo-at-forms|jo@example.com|true|Jo" });
+  await page.waitForURL(`${place.origin}/new`);
+  await who("Jo <jo@example.com>");
+  const [there, here] = [servers[2].base, place.auth];
+  assert.deepEqual(seen, [["POST", "", there], ["POST", "", here]], "the form of the provider, and that of the page behind it");
+  await context.close();
+});
+
+const withForms = (page) => page.getByRole("button", { name: "Continue with Forms", exact: true }).click();
+
+test("a provider of another site posts its answer, and the session of before ends", async () => {
+  const context = await place.browser.newContext();
+  const page = await context.newPage();
+  await page.goto(place.origin);
+  for (let round = 0; round < 2; round++) {
+    await page.waitForFunction(() => document.querySelector("#who")?.textContent, null, { timeout: 10_000 });
+    await page.evaluate((loginHint) => void client.signIn.social({ provider: "forms", callbackURL: `${location.origin}/in`, loginHint }), "kim-at-forms|kim@example.com|true|Kim");
+    await page.waitForURL((url) => url.origin === place.origin && url.pathname.startsWith("/in"));
+    await page.goto(place.origin);
+  }
+  assert.equal(await email(page), "kim@example.com");
+  const listed = await page.evaluate(async (auth) => (await (await fetch(`${auth}/api/auth/list-sessions`, { credentials: "include" })).json()).length, place.auth);
+  assert.equal(listed, 1, "the first session has ended");
+  const names = (await context.cookies()).map((one) => one.name).filter((name) => name.includes(".upstream."));
+  assert.deepEqual(names, [], "the state is gone");
+  await context.close();
+});
+
+test("without script, or if it does not come, the page between has a button", async () => {
+  for (const hasScript of [true, false]) {
+    const { page, open, at, context } = await visitor(place, { javaScriptEnabled: hasScript });
+    await context.route(/\/auth\/assets\/.*\.js/, (route) => route.abort());
+    await open("/auth/sign-in");
+    await withForms(page);
+    await choose(page, "Lou");
+    // The page of the provider has a button then, too.
+    if (!hasScript) await press(page, "Continue");
+    await page.getByRole("heading", { name: "Back from Forms" }).waitFor();
+    assert.equal(new URL(page.url()).search, "");
+    if (hasScript) await look(page, "upstream-back");
+    await press(page, "Continue");
+    await at("/auth/account");
+    await page.getByText("lou@example.com").first().waitFor();
+    await context.close();
+  }
+});
+
+test("behind a posted answer a remembered device is not asked again, and the provider signs out here", async () => {
+  made("mia");
+  const me = await visitor(place);
+  await signIn(me, "mia");
+  await me.at("/auth/account");
+  await me.open("/auth/account/security");
+  await me.send("set-up", { current: PASSWORD });
+  const phone = new Authenticator(await me.page.locator("code.key").textContent());
+  await me.send("confirm", { code: await phone.code() });
+  await me.at("/auth/account/security?done=two_step_on");
+  const { page, open, at, context } = await visitor(place);
+  await open("/auth/sign-in");
+  await withForms(page);
+  await choose(page, "Mia");
+  await at("/auth/challenge");
+  await page.locator("input[type=checkbox]").first().check();
+  await page.locator("input[name=code]").first().fill(await phone.code());
+  await page.locator("input[name=code]").first().press("Enter");
+  await at("/auth/account");
+  await press(page, "Sign out");
+  await page.getByText("You have signed out.").waitFor();
+  await withForms(page);
+  await choose(page, "Mia");
+  await at("/auth/account");
+  assert.equal(await email(page), "mia@example.com");
+  // The session at the provider ends there; the provider tells the service from server to server.
+  await page.goto(`${servers[2].base}/session/end`);
+  await press(page, "Yes, sign me out");
+  await page.waitForURL((url) => url.pathname.startsWith("/session/end/success"));
+  await open("/auth/account");
+  await at("/auth/sign-in");
+  assert.equal(await email(page), null);
+  assert.equal(await email(me.page), "mia@example.com", "a session that began with a password stays");
+  const [binary, arguments_, options] = place.cli("audit", "list", "--user", "mia@example.com", "--output", "json");
+  assert.match(execFileSync(binary, arguments_, options).toString(), /upstream_logout/);
+  await me.context.close();
   await context.close();
 });
 

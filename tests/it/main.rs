@@ -12,6 +12,7 @@
 mod architecture;
 mod contract;
 mod documents;
+mod foreign_hashes;
 mod gate;
 mod http;
 mod imports;

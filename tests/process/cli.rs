@@ -69,6 +69,26 @@ fn good_settings_show_where_they_came_from() {
 }
 
 #[test]
+fn config_check_says_what_to_register_at_each_provider() {
+    let place = Place::new(&[
+        "upstream.acme.kind=oidc",
+        "upstream.acme.issuer=https://id.acme.example",
+        "upstream.acme.client_id=countersign",
+        "upstream.gitlab.client_id=countersign",
+    ]);
+    let check = place.run(&["config", "check"], "");
+    let told = stderr(&check);
+    assert!(check.status.success(), "{told}");
+    for path in ["callback/acme", "callback/gitlab", "upstream/acme/logout"] {
+        assert!(
+            told.contains(&format!("/api/auth/{path}")),
+            "{path}: {told}"
+        );
+    }
+    assert!(!told.contains("upstream/gitlab/logout"), "{told}");
+}
+
+#[test]
 fn usage_errors_are_2_and_help_has_examples() {
     let place = Place::new(&[]);
     drop(place.serve());

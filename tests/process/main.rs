@@ -35,5 +35,6 @@ mod serving;
 mod settings;
 mod unwritable;
 mod upgrade;
+mod upstream;
 mod went_back;
 mod wrong_place;

@@ -240,14 +240,15 @@ pub async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Option<(
     Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
-/// Posts as a patient client does: a 503 asks it to try again, and a loaded machine may give one. For
-/// the set-up of a test, which is not about load; a minute is the limit.
+/// Posts as a patient client does: a 503 asks it to try again, and a loaded machine may give one, or a
+/// 502 or 504 of the balancer in front of it. For the set-up of a test, which is not about load; a
+/// minute is the limit.
 pub async fn post_until_served(client: &reqwest::Client, url: &str, body: &Value) -> (u16, Value) {
     let started = Instant::now();
     loop {
         let answer = post(client, url, body).await;
         match answer {
-            Some((status, body)) if status != 503 => return (status, body),
+            Some((status, body)) if !matches!(status, 502..=504) => return (status, body),
             refused => assert!(
                 started.elapsed() < Duration::from_secs(60),
                 "{url}: {refused:?}"

@@ -421,3 +421,60 @@ def test_fed_16_what_happens_is_recorded_and_told(federated, issuer):
     kinds = [event["kind"] for event in federated.audit(user=user)]
     assert "upstream.linked" in kinds and "upstream.unlinked" in kinds, kinds
     wait_for(lambda: len(federated.mails(address)) >= 2)
+
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+def test_fed_17_only_a_logout_token_ends_sessions(federated, issuer, careless):
+    def said(provider: str = "acme", header: dict | None = None, by=issuer, **claims):
+        whole = by.claims(**{"jti": f"jti-{next(NUMBERS)}", "events": {EVENT: {}}, **claims})
+        token = by.sign(whole, header or {"alg": "ES256", "kid": by.kid, "typ": "logout+jwt"})
+        return federated.ask("POST", f"/upstream/{provider}/logout", data={"logout_token": token}), token
+
+    who = person(sid="a session")
+    visitor, other = Visitor(federated), Visitor(federated)
+    assert visitor.enter(issuer, **who).startswith("/new") and other.enter(issuer, **person(sid="another")).startswith("/new")
+    named = {"sub": who["sub"], "sid": "a session"}
+    now = issuer.claims()["iat"]
+    bent = {
+        "a nonce": {"nonce": "n"}, "no event": {"events": {}}, "no jti": {"jti": ...}, "another client": {"aud": "stranger"}, "another issuer": {"iss": EVIL}, "old": {"iat": now - 700},
+        "expired": {"exp": now - 120}, "no name": {"sub": ..., "sid": ...}, "another type": {"header": {"alg": "ES256", "kid": issuer.kid, "typ": "at+jwt"}},
+        "another key": {"by": careless, "iss": issuer.url, "header": {"alg": "ES256", "kid": issuer.kid, "typ": "logout+jwt"}}, "none": {"header": {"alg": "none"}},
+    }
+    for name, claims in bent.items():
+        answer, _ = said(**{**named, **claims})
+        assert answer.status_code == 400 and set(answer.json()) == {"error", "error_description"}, (name, answer.text)
+    id_token = issuer.sign(issuer.claims(**named, nonce="n"))
+    assert federated.ask("POST", "/upstream/acme/logout", data={"logout_token": id_token}).status_code == 400
+    # A good one for another provider, or of one, ends nothing of this one.
+    assert said("loose", **named)[0].status_code == 200
+    assert said("other", by=careless, **named)[0].status_code == 200
+    assert said("nowhere", **named)[0].status_code == 404
+    assert visitor.user(), "none of them was the issuer's word"
+    answer, token = said(**named)
+    assert (answer.status_code, answer.text, answer.headers["cache-control"]) == (200, "", "no-store")
+    assert visitor.user() is None and other.user()
+    assert federated.post("/sign-in/social", {"provider": "acme", "idToken": {"token": token}}).status_code == 401, "it is no id token"
+    assert visitor.enter(issuer, **who).startswith("/in")
+    assert federated.ask("POST", "/upstream/acme/logout", data={"logout_token": token}).status_code == 400 and visitor.user(), "a copy of it"
+
+
+def test_fed_18_a_posted_answer_is_of_a_provider_that_posts(own, issuer):
+    place = own(*issuer.settings("acme", "domains=corp.example"), *issuer.settings("forms", "domains=corp.example", "response_mode=form_post"))
+    wait_for(lambda: place.post("/sign-in/social", {"provider": "forms"}).status_code == 200)
+    visitor = Visitor(place)
+    way = issuer.back(visitor.begin("forms"), **person())
+    # The cookie is `Secure`, and goes to loopback by http as well in a browser; the client of this test keeps it back.
+    kept = next(cookie for cookie in visitor.client.cookies.jar if ".upstream." in cookie.name)
+    assert kept.secure and kept.get_nonstandard_attr("SameSite") == "None"
+    state = {"Cookie": f"{kept.name}={kept.value}"}
+    foreign = {"Origin": issuer.url, "Sec-Fetch-Site": "cross-site", **state}
+    fields = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(way).query))
+    assert visitor.client.post("callback/acme", data=fields, headers=foreign).status_code == 403, "its answers come by a redirect"
+    asked = issuer.asked.count("/token")
+    page = visitor.client.post("callback/forms", data=fields, headers=foreign)
+    assert page.status_code == 200 and fields["code"] in page.text and page.headers["cache-control"] == "no-store"
+    assert "form-action 'self'" in page.headers["content-security-policy"] and issuer.asked.count("/token") == asked and visitor.user() is None
+    done = visitor.client.post("callback/forms", data={**fields, "sentFromHere": "yes"}, headers={"Sec-Fetch-Site": "same-origin", **state})
+    assert done.status_code == 303 and done.headers["location"].removeprefix(place.issuer).startswith("/new") and visitor.user()

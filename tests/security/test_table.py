@@ -2,7 +2,7 @@
 
 import rows
 
-AREAS = {"TOK": 27, "OAU": 15, "KEY": 23, "REF": 20, "SES": 16, "PWD": 17, "MFA": 24, "ENU": 16, "EML": 33, "WEB": 23, "LIM": 22, "API": 22, "ADM": 19, "LOG": 13, "STO": 16, "OPS": 18, "SUP": 12, "FED": 16}
+AREAS = {"TOK": 27, "OAU": 15, "KEY": 23, "REF": 20, "SES": 16, "PWD": 17, "MFA": 24, "ENU": 16, "EML": 33, "WEB": 23, "LIM": 22, "API": 22, "ADM": 19, "LOG": 13, "STO": 16, "OPS": 18, "SUP": 12, "FED": 18}
 
 
 def test_every_row_is_there_once():

@@ -2,6 +2,7 @@
 //! section, `preset` has the providers that are known by name, `values` the forms of their values.
 
 mod preset;
+mod response_mode;
 mod secrets;
 mod section;
 mod values;
@@ -97,6 +98,15 @@ pub enum UpstreamSignUp {
     Never,
 }
 
+/// How the provider sends its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// In the query of a redirect.
+    Query,
+    /// As a form that its page posts.
+    FormPost,
+}
+
 /// How the provider recognises this service.
 #[derive(Debug, Clone)]
 pub enum ClientSecret {
@@ -135,6 +145,7 @@ pub struct Provider {
     pub domains: Vec<Domain>,
     pub email: EmailTrust,
     pub sign_up: UpstreamSignUp,
+    pub response_mode: ResponseMode,
     pub trust_mfa: bool,
     pub allow_private: bool,
     /// Google: the domain that accounts must belong to.
@@ -147,9 +158,9 @@ pub struct Provider {
 
 impl Provider {
     /// Returns whether the provider posts its answer as a form, which needs a cookie with
-    /// `SameSite=None`.
+    /// `SameSite=None`. Apple does so whatever the settings say.
     pub fn posts_form(&self) -> bool {
-        self.kind == Kind::Apple
+        self.kind == Kind::Apple || self.response_mode == ResponseMode::FormPost
     }
 
     /// Returns whether an identity of it can make an account.
@@ -203,6 +214,14 @@ impl Provider {
         let origin = public_url.as_str().trim_end_matches('/');
         format!("{origin}{base_path}/callback/{}", self.id)
     }
+
+    /// Returns the URL to which the provider sends its logout tokens, which is registered there; `None`
+    /// for a service that sends none.
+    pub fn logout_uri(&self, public_url: &Url, base_path: &str) -> Option<String> {
+        let origin = public_url.as_str().trim_end_matches('/');
+        let uri = || format!("{origin}{base_path}/upstream/{}/logout", self.id);
+        (self.kind == Kind::Oidc).then(uri)
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +243,7 @@ mod tests {
             domains: domains.iter().map(|name| name.parse().unwrap()).collect(),
             email,
             sign_up: UpstreamSignUp::Always,
+            response_mode: ResponseMode::Query,
             trust_mfa: false,
             allow_private: false,
             hd: None,
@@ -605,6 +625,10 @@ mod tests {
         ] {
             let public = Url::parse(public).unwrap();
             assert_eq!(provider.redirect_uri(&public, "/api/auth"), uri);
+            let logout = uri.replace("/callback/acme", "/upstream/acme/logout");
+            assert_eq!(provider.logout_uri(&public, "/api/auth"), Some(logout));
+            let google = self::provider(Kind::Google, EmailTrust::Never, &[], None);
+            assert_eq!(google.logout_uri(&public, "/api/auth"), None);
         }
     }
 }

@@ -147,6 +147,7 @@ impl<'r> Section<'r> {
             domains,
             email: self.email(),
             sign_up: self.sign_up(),
+            response_mode: self.response_mode(kind, public_url),
             trust_mfa: {
                 let key = self.key("trust_mfa");
                 self.r.flag(&key, false)

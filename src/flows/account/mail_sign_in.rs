@@ -164,7 +164,7 @@ async fn enter(
                 opening: Some(opening),
                 ..entry
             };
-            app.transaction(requester, tx!(tx => entry.run(tx).await))
+            app.transaction(requester, tx!(tx => Box::pin(entry.run(tx)).await))
                 .await
         })
         .await;

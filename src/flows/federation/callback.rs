@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::app::App;
 use crate::config::upstream::Provider;
 use crate::crypto::upstream_state::{UpstreamState, Urls};
@@ -24,7 +26,7 @@ use crate::model::kernel::id::UserId;
 use crate::model::session::session::Delivery;
 use crate::model::session::ticket::Retry;
 use crate::store;
-use crate::upstream::Grant;
+use crate::upstream::{Failure, Grant};
 
 use super::begin::{provider, redirect_uri};
 use super::links::{self, Linked};
@@ -114,6 +116,12 @@ pub async fn finish(
     done.map_err(|why| Failed { why, urls })
 }
 
+/// Returns where the sign-in of this browser leads, without using anything up; nowhere if its state does
+/// not open.
+pub fn urls(app: &App, returned: Returned<'_>) -> Urls {
+    open(app, returned).map_or_else(|failed| failed.urls, |state| state.urls)
+}
+
 /// Returns the label of a sign-in without an identity.
 fn result_of(why: Refused) -> &'static str {
     match why {
@@ -159,10 +167,9 @@ impl Back<'_> {
         let provider = provider(app, state.provider.as_str())
             .map_err(|_| Refused::UpstreamUnavailable)?
             .clone();
-        app.upstream
-            .check_issuer(&provider, returned.iss)
-            .await
-            .map_err(|failure| of_failure(&provider, &failure))?;
+        let until = Instant::now() + TIME;
+        let checked = app.upstream.check_issuer(&provider, returned.iss);
+        in_time(&provider, until, checked).await?;
         if let Some(error) = returned.error {
             return Err(Refused::of_issuer(error));
         }
@@ -181,11 +188,8 @@ impl Back<'_> {
             nonce: &state.nonce,
             first_user: returned.first_user,
         };
-        let redeem = app.upstream.redeem(&provider, &grant, app.now());
-        let identity = match tokio::time::timeout(TIME, redeem).await {
-            Ok(identity) => identity.map_err(|failure| of_failure(&provider, &failure))?,
-            Err(_) => return Err(Refused::UpstreamUnavailable),
-        };
+        let redeemed = app.upstream.redeem(&provider, &grant, app.now());
+        let identity = in_time(&provider, until, redeemed).await?;
         Ok((provider, identity))
     }
 
@@ -240,6 +244,18 @@ impl Back<'_> {
                 urls: urls.clone(),
             },
         })
+    }
+}
+
+/// Waits for the issuer, until the time of the callback is over.
+async fn in_time<T>(
+    provider: &Provider,
+    until: Instant,
+    asked: impl Future<Output = std::result::Result<T, Failure>>,
+) -> std::result::Result<T, Refused> {
+    match tokio::time::timeout_at(until, asked).await {
+        Ok(answer) => answer.map_err(|failure| of_failure(provider, &failure)),
+        Err(_) => Err(Refused::UpstreamUnavailable),
     }
 }
 

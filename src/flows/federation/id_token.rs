@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::config::upstream::Provider;
 use crate::crypto::upstream_state::{Linker, Urls, hash_of_token};
 use crate::flows::account::two_factor::Own;
+use crate::flows::limit::known_device;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::open_session::Options;
 use crate::flows::session::presented::Presented;
@@ -38,6 +39,21 @@ pub struct Brought<'a> {
     pub nonce: Option<&'a str>,
 }
 
+/// What came of an id token.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+pub enum Done {
+    /// A session, or a second step.
+    SignedIn(ByUpstream),
+    /// The account was made, and its mailbox has to be verified.
+    Unverified {
+        /// A token by which the device is known when its user verifies the mailbox.
+        device: Option<String>,
+    },
+}
+
 /// Signs in.
 ///
 /// # Errors
@@ -50,7 +66,7 @@ pub async fn sign_in(
     options: Options,
     presented: Presented<'_>,
     requester: &Requester,
-) -> Result<ByUpstream> {
+) -> Result<Done> {
     let provider = provider(app, brought.provider)?;
     let identity = verified(app, provider, brought, requester).await?;
     let arrival = Arrival {
@@ -60,8 +76,10 @@ pub async fn sign_in(
         urls: &Urls::default(),
     };
     match enter(app, provider, &identity, arrival, requester).await? {
-        Outcome::SignedIn(done) => Ok(done),
-        Outcome::Unverified(_) => Err(Error::EmailNotVerified),
+        Outcome::SignedIn(done) => Ok(Done::SignedIn(done)),
+        Outcome::Unverified(made) => Ok(Done::Unverified {
+            device: known_device::token(app, &made.user, None),
+        }),
     }
 }
 

@@ -71,7 +71,12 @@ pub(super) async fn link(
     urls: &Urls,
     requester: &Requester,
 ) -> Result<Linked> {
-    let new = NewLink::later(app, PendingLink::of(identity));
+    // The session in which it is linked was opened in another way.
+    let link = PendingLink {
+        session: None,
+        ..PendingLink::of(identity)
+    };
+    let new = NewLink::later(app, link);
     let (identity, to_link) = (identity.clone(), new.clone());
     let has_pages = app.config.pages.enabled;
     let decided = app

@@ -6,6 +6,7 @@ pub mod confirm;
 mod entry;
 pub mod id_token;
 pub mod links;
+pub mod logout;
 pub mod operate_links;
 mod plan;
 pub mod refused;

@@ -240,6 +240,7 @@ impl<'w, 't> Writer<'w, 't> {
                 subject: account.subject.clone(),
                 email: None,
                 scopes: String::new(),
+                session: None,
             };
             if store::import::foreign_ids::add_account(self.tx.conn, user, &link, *id, now)
                 .await

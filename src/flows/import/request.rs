@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::hashes::Parameters;
+pub use super::hashes::Parameters;
 use crate::app::App;
 use crate::config::upstream::Kind;
 use crate::crypto;

@@ -95,7 +95,8 @@ impl Origin {
                     .ok_or(Error::Unauthorized)?
                     .user;
                 let row = keep(tx, &user, new).await?;
-                store::session::origins::opened(tx.conn, session, row).await?;
+                let at_issuer = new.link.session.as_deref();
+                store::session::origins::opened(tx.conn, session, row, at_issuer).await?;
             }
         }
         Ok(())

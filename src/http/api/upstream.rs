@@ -13,13 +13,16 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::federation::Urls;
 use crate::flows::federation::begin::{self, Begun, Wanted, may_be_added};
-use crate::flows::federation::id_token::{self, Brought};
+use crate::flows::federation::id_token::{self, Brought, Done};
+use crate::flows::limit::known_device;
 use crate::flows::permit::to;
 use crate::flows::session::open_session::Options;
 use crate::http::delivery::session_delivery::{Replaced, token_delivery};
 use crate::http::delivery::{signed_in, upstream as delivery};
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::Name;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
@@ -176,12 +179,29 @@ pub(in crate::http) async fn sign_in(
         &requester,
     )
     .await?;
-    Ok(signed_in::answer(
-        &app,
-        &done.signed_in,
-        &presented,
-        |answer| answer["redirect"] = false.into(),
-    ))
+    match done {
+        Done::SignedIn(done) => Ok(signed_in::answer(
+            &app,
+            &done.signed_in,
+            &presented,
+            |answer| answer["redirect"] = false.into(),
+        )),
+        Done::Unverified { device } => Ok(unverified(&app, &credentials, device)),
+    }
+}
+
+/// Refuses, because the mailbox of the new account has to be verified first. The device is known when its
+/// user verifies it: by a cookie, or by `deviceToken` for a client that holds no cookies.
+fn unverified(app: &App, credentials: &Credentials, device: Option<String>) -> Response {
+    if !credentials.from_browser {
+        return Error::MailboxToVerify(device).into_response();
+    }
+    let mut answer = Error::from(Refused::EmailNotVerified).into_response();
+    if let Some(device) = device.filter(|_| credentials.devices.is_empty()) {
+        let until = Some(app.now() + known_device::LIFETIME);
+        cookies::set(app, answer.headers_mut(), Name::Device, &device, until);
+    }
+    answer
 }
 
 pub(in crate::http) async fn link(

@@ -1,5 +1,6 @@
-//! `/callback/{provider}`: another issuer sends a browser back, by a redirect or with a form. The answer is
-//! always a redirect, with a word in its query if something failed.
+//! `/callback/{id}`: another issuer sends a browser back, by a redirect or with a form. The answer is
+//! a redirect, with a word in its query if something failed; a form of another site is first sent once more
+//! from a page of this one.
 
 use std::sync::Arc;
 
@@ -26,8 +27,10 @@ use crate::http::edge::cookies::upstream as states;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_FIRST_USER, MAX_UPSTREAM_CODE, MAX_URL};
+use crate::http::edge::origin;
 use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
+use crate::http::pages::{Page, returned};
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 
@@ -40,6 +43,34 @@ struct Sent {
     iss: Option<String>,
     error: Option<String>,
     user: Option<String>,
+}
+
+impl Sent {
+    fn returned(&self) -> Returned<'_> {
+        Returned {
+            provider: &self.provider,
+            sealed: &self.kept,
+            state: self.state.as_deref(),
+            code: self.code.as_deref(),
+            iss: self.iss.as_deref(),
+            error: self.error.as_deref(),
+            first_user: self.user.as_deref(),
+        }
+    }
+
+    /// Lists the fields of the form, for another one.
+    fn fields(&self) -> Vec<(&'static str, &str)> {
+        [
+            ("state", &self.state),
+            ("code", &self.code),
+            ("iss", &self.iss),
+            ("error", &self.error),
+            ("user", &self.user),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect()
+    }
 }
 
 /// Answers a browser that was redirected.
@@ -82,6 +113,7 @@ pub(in crate::http) async fn posted(
     Client(requester): Client,
     credentials: Credentials,
     headers: HeaderMap,
+    page: Page,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let state = body.optional_text("state", MAX_CODE);
@@ -89,7 +121,9 @@ pub(in crate::http) async fn posted(
     let iss = body.optional_text("iss", MAX_URL);
     let error = body.optional_text("error", MAX_CODE);
     let user = body.optional_text("user", MAX_FIRST_USER);
-    let (state, code, iss, error, user) = body.finish((state, code, iss, error, user))?;
+    let mark = body.optional_text(returned::MARK, MAX_CODE);
+    let (state, code, iss, error, user, mark) =
+        body.finish((state, code, iss, error, user, mark))?;
     let sent = Sent {
         provider,
         kept: kept(&app, &headers, state.as_deref()),
@@ -99,6 +133,19 @@ pub(in crate::http) async fn posted(
         error,
         user,
     };
+    let posting = app.config.upstream.find(&sent.provider);
+    if let Some(provider) = posting.filter(|provider| provider.posts_form())
+        && mark.is_none()
+        && origin::is_without_cookies(&app, &headers, !sent.kept.is_empty())
+    {
+        let urls = callback::urls(&app, sent.returned());
+        return Ok(returned::post_again(
+            &page,
+            &provider.name,
+            &sent.fields(),
+            &urls,
+        ));
+    }
     let answer = finish(&app, &sent, &credentials, &requester).await?;
     Ok(after_post(answer))
 }
@@ -111,17 +158,8 @@ async fn finish(
 ) -> Result<Response, Error> {
     let state = sent.state.as_deref().unwrap_or_default();
     let presented = Replaced::of(credentials);
-    let returned = Returned {
-        provider: &sent.provider,
-        sealed: &sent.kept,
-        state: sent.state.as_deref(),
-        code: sent.code.as_deref(),
-        iss: sent.iss.as_deref(),
-        error: sent.error.as_deref(),
-        first_user: sent.user.as_deref(),
-    };
     let own = own(app, credentials).await?;
-    let done = callback::finish(app, returned, presented.borrow(), own, requester);
+    let done = callback::finish(app, sent.returned(), presented.borrow(), own, requester);
     let mut answer = match Box::pin(done).await {
         Ok(done) => led_on(app, &done, &presented, credentials),
         Err(Failed { why, urls }) => led_back(app, &urls, why),

@@ -9,7 +9,7 @@
 //! send it, `null` is refused.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -36,13 +36,24 @@ pub(in crate::http) fn guard(app: &App, request: &Request) -> Result<(), Error> 
     })
 }
 
-/// Returns whether a page of another issuer sends a browser back with a form, from an origin that no setting
-/// names. The sealed state decides: a browser that did not begin the sign-in has none.
+/// Returns whether a page of another issuer that posts its answers sends a browser back with a form, from an
+/// origin that no setting names. The sealed state decides: a browser that did not begin the sign-in has none.
 fn is_answer_of_an_issuer(app: &App, request: &Request) -> bool {
     let base = app.config.server.base_path.as_str();
     let rest = request.uri().path().strip_prefix(base);
     let provider = rest.and_then(|rest| rest.strip_prefix("/callback/"));
-    provider.is_some_and(|id| app.config.upstream.find(id).is_some())
+    let provider = provider.and_then(|id| app.config.upstream.find(id));
+    provider.is_some_and(|provider| provider.posts_form())
+}
+
+/// Returns whether the cookies of this service are missing because the page of another site has sent the
+/// form. A browser without Fetch Metadata is taken for one that comes from elsewhere if it has nothing
+/// but the state of a sign-in, which alone comes along from there.
+pub(in crate::http) fn is_without_cookies(app: &App, headers: &HeaderMap, has_state: bool) -> bool {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        Some(site) => site == b"cross-site",
+        None => has_state && !cookies::carries_any(app, headers),
+    }
 }
 
 /// Whether a request may change what the cookie cache holds: a POST that carries the cache.

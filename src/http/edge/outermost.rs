@@ -197,7 +197,8 @@ fn panicked() -> Response {
 
 /// Returns whether OAuth clients read the answers of this path.
 fn oauth(path: &str) -> bool {
-    path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke")
+    let is_logout = path.ends_with("/logout") && path.contains("/upstream/");
+    path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke") || is_logout
 }
 
 /// Renders an error in the form of RFC 6749, whatever caused it: a limit, load, a panic. A wrong

@@ -18,6 +18,7 @@ mod page;
 mod passkey;
 mod paths;
 mod qr;
+pub(super) mod returned;
 mod strength;
 mod typed;
 mod upstream;

@@ -39,6 +39,8 @@ pub struct Identity {
     /// The user at the issuer, 1 to 255 characters. It never changes and is never given to another
     /// user.
     pub subject: String,
+    /// The session at the issuer (`sid`), by which the issuer can end those that it opens here.
+    pub session: Option<String>,
     /// The mailbox, if the issuer names one.
     pub mailbox: Option<Mailbox>,
     /// The name of the user; may be empty.

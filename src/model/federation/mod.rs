@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod identity;
+pub mod logout;
 pub mod pending_link;
 pub mod provider;
 pub mod refused;

@@ -15,6 +15,8 @@ pub struct PendingLink {
     pub issuer: String,
     /// The user at the issuer.
     pub subject: String,
+    /// The session at the issuer, which is kept with the session that the identity opens.
+    pub session: Option<String>,
     /// The email address that the issuer names, for the list of linked accounts.
     pub email: Option<String>,
     /// The scopes that were granted, with spaces between them.
@@ -28,6 +30,7 @@ impl PendingLink {
             provider: identity.provider.clone(),
             issuer: identity.issuer.clone(),
             subject: identity.subject.clone(),
+            session: identity.session.clone(),
             email: identity
                 .mailbox
                 .as_ref()
@@ -42,6 +45,7 @@ impl PendingLink {
             "provider": self.provider.as_str(),
             "issuer": self.issuer,
             "subject": self.subject,
+            "session": self.session,
             "email": self.email,
             "scopes": self.scopes,
         })
@@ -56,6 +60,7 @@ impl PendingLink {
             provider: stored["provider"].as_str()?.parse().ok()?,
             issuer: member("issuer")?,
             subject: member("subject")?,
+            session: member("session"),
             email: member("email"),
             scopes: member("scopes")?,
         })
@@ -68,12 +73,13 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back_and_other_text_does_not() {
-        for email in [None, Some("ana@example.com".to_owned())] {
+        for text in [None, Some("ana@example.com".to_owned())] {
             let link = PendingLink {
                 provider: "google".parse().unwrap(),
                 issuer: "https://accounts.google.com".into(),
                 subject: "a \"quoted\" 10".into(),
-                email,
+                session: text.clone(),
+                email: text,
                 scopes: "openid email".into(),
             };
             assert_eq!(PendingLink::parse(&link.to_text()), Some(link));

@@ -60,6 +60,8 @@ pub enum RevokedReason {
     UserBanned,
     /// The admin who impersonated the user may no longer do so.
     ActorNotAllowed,
+    /// The issuer at which the user had signed in ended its session.
+    UpstreamLogout,
     /// The user had more sessions than `sessions.max_per_user` allows.
     TooMany,
     /// A spent refresh token was used again, which indicates theft.
@@ -82,6 +84,7 @@ impl RevokedReason {
             Self::UserDisabled => "user_disabled",
             Self::UserBanned => "user_banned",
             Self::ActorNotAllowed => "actor_not_allowed",
+            Self::UpstreamLogout => "upstream_logout",
             Self::TooMany => "too_many",
             Self::Reuse => "reuse",
             Self::Lost => "lost",
@@ -250,6 +253,7 @@ mod tests {
             (R::UserDisabled, "user_disabled"),
             (R::UserBanned, "user_banned"),
             (R::ActorNotAllowed, "actor_not_allowed"),
+            (R::UpstreamLogout, "upstream_logout"),
             (R::TooMany, "too_many"),
             (R::Reuse, "reuse"),
             (R::Lost, "lost"),

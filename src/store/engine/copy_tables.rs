@@ -210,6 +210,7 @@ pub const TABLES: [Table; 29] = [
             "ticket",
             "proofs",
             "account_id",
+            "upstream_sid",
         ],
         numbers: &[
             "idle_ttl",

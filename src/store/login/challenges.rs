@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use crate::model::federation::logout::Logout;
 use crate::model::federation::pending_link::PendingLink;
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
@@ -165,6 +166,21 @@ pub async fn end(conn: &mut Conn, id: EventId) -> Result<bool> {
 pub async fn end_of_user(conn: &mut Conn, user: UserId) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM login_challenges WHERE user_id = $1")
         .bind(user.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Ends the challenges of sign-ins that began with what an issuer has ended. On Postgres it waits for one
+/// that is being finished.
+pub async fn end_of_logout(conn: &mut Conn, logout: &Logout, now: Timestamp) -> Result<()> {
+    let rows: Vec<(String, String)> = on!(conn, c => sqlx::query_as(
+        "SELECT id, upstream FROM login_challenges WHERE upstream IS NOT NULL AND expires_at > $1 ORDER BY id")
+        .bind(now.0).fetch_all(c).await)?;
+    for (id, upstream) in rows {
+        let link = PendingLink::parse(&upstream).ok_or_else(|| corrupt("upstream"))?;
+        if logout.ends(&link) {
+            end(conn, id.parse().map_err(|_| corrupt("id"))?).await?;
+        }
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 // An OpenID provider of a company, as tests sign in with it: npm oidc-provider with a confidential client, PKCE (required), the code flow, `iss` in its
-// answers (RFC 9207) and answers as a query or as a posted form.
+// answers (RFC 9207), answers as a query or as a posted form, and back-channel logout (`/session/end`) for clients with `backchannel_logout_uri`.
 // node issuer.mjs '{"port": 9400, "clients": [{"client_id": "…", "client_secret": "…", "redirect_uris": ["…"]}], "people": ["subject|email|verified|name"]}'
 // A `login_hint` of the form `subject|email|verified|name` signs that person in without a page, and `cancel` answers `access_denied`. Without a hint there
 // is a page with one button for each of `people`, and one that cancels. `userinfo: true` leaves the claims out of the ID token, so that a client has to
@@ -46,7 +46,9 @@ export async function issuer({ port, host = "localhost", clients = [], people: c
     // `nickname` is another one in each token: RS256 signs equal claims equally, and a token is good once.
     conformIdTokenClaims: userinfo,
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: false } },
+    // Its own dispatcher reaches no loopback address, where the service of the tests takes logout tokens.
+    fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
+    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
     cookies: { keys: ["a key of the tests"] },
     findAccount: (_, id) => people.has(id) && { accountId: id, claims: () => ({ ...people.get(id), nickname: randomUUID() }) },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },

@@ -1014,6 +1014,13 @@ async fn a_flow_of_an_identity_that_fails_keeps_nothing() {
         app.post(SIGN_IN, &body).await
     })
     .await;
+    let (file, name) = ("federation/logout", "end what an issuer has ended");
+    rig.flow(file, name, async || {
+        let path = "/api/auth/upstream/acme/logout";
+        let token = place.issuer.logout_token(&json!({ "sub": "ana" }));
+        app.form(path, &format!("logout_token={token}")).await
+    })
+    .await;
     // In a session: linking, with a question and without, and taking a way in away.
     let (browser, link) = (bob.browser().await, "/api/auth/link-social");
     let (file, name) = ("federation/links", "link an identity at an issuer");

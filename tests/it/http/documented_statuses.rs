@@ -522,6 +522,17 @@ async fn providers(seen: &mut Seen, place: &Place) {
     let fields = [("code", "x"), ("state", "x")];
     seen.see(app, 303, form("callback/acme", None, &fields))
         .await;
+    let posting = app.replica_with(&[("upstream.acme.response_mode", "form_post")]);
+    let mut foreign = form("callback/acme", None, &fields);
+    let site = ("sec-fetch-site", "cross-site".parse().unwrap());
+    foreign.headers_mut().insert(site.0, site.1);
+    seen.see(&posting.await, 200, foreign).await;
+    let token = issuer.logout_token(&json!({ "sub": "nora" }));
+    for (id, status) in [("acme", 200), ("acme", 400), ("unknown", 404)] {
+        let path = format!("upstream/{id}/logout");
+        let request = form(&path, None, &[("logout_token", &token)]);
+        seen.see(app, status, request).await;
+    }
     let (nora, olga) = (app.user("nora").await, app.user("olga").await);
     let session = nora.sign_in().await.session;
     let of_other = olga.sign_in().await.session;

@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 158] = [
+const ROUTES: [(&str, Rule); 159] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -87,8 +87,9 @@ const ROUTES: [(&str, Rule); 158] = [
     ("POST /email-otp/request-email-change", OwnAlone),
     ("POST /email-otp/change-email", OwnAlone),
     ("POST /sign-in/social", Open),
-    ("GET /callback/{provider}", Open),
-    ("POST /callback/{provider}", Open),
+    ("GET /callback/{id}", Open),
+    ("POST /callback/{id}", Open),
+    ("POST /upstream/{id}/logout", Open),
     ("POST /link-social", OwnAlone),
     ("GET /list-accounts", Own),
     ("POST /unlink-account", OwnAlone),

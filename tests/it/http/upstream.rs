@@ -477,6 +477,54 @@ async fn a_new_user_whose_mailbox_is_not_proven_verifies_it_first_where_that_is_
 }
 
 #[tokio::test]
+async fn an_app_whose_user_verifies_the_mailbox_first_is_known_by_a_token_of_its_own() {
+    const SEND: &str = "/api/auth/email-otp/send-verification-otp";
+    let place = Place::with(&[VERIFYING]).await;
+    let (app, dir) = (&place.app, place.dir.path());
+    let token = |email: &str| {
+        let says = Says::user(email, email);
+        place.issuer.id_token(CLIENT_ID, None, &says)
+    };
+    for (email, brings_device) in [("ana@example.com", true), ("bob@example.com", false)] {
+        let native = |token: String| json!({ "provider": "other", "tokenDelivery": "body", "idToken": { "token": token } });
+        let answer = app.post(SIGN_IN, &native(token(email))).await;
+        let device = answer.str("deviceToken");
+        assert!(answer.cookies().is_empty());
+        answer.refused(403, "EMAIL_NOT_VERIFIED");
+        received(app, dir).await;
+        // The code of a mail is typed into the app, with or without that token.
+        let ask = json!({ "email": email, "type": "email-verification", "tokenDelivery": "body" });
+        let asked = app.post(SEND, &ask).await.ok();
+        let mails = received(app, dir).await;
+        let mail = mails.iter().find(|mail| mail.to == email).unwrap();
+        let mut typed = json!({ "email": email, "otp": code_of(&mail.text), "binding": asked.body["binding"], "tokenDelivery": "body" });
+        if brings_device {
+            typed["deviceToken"] = device.into();
+        }
+        let path = "/api/auth/email-otp/verify-email";
+        app.post(path, &typed).await.ok();
+        app.after(std::time::Duration::from_secs(1));
+        let again = app.post(SIGN_IN, &native(token(email))).await;
+        if brings_device {
+            assert_eq!(again.ok().body["user"]["emailVerified"], true);
+        } else {
+            again.refused(401, "OAUTH_LINK_ERROR");
+        }
+    }
+    // A browser is known by its cookie.
+    let browser = Browser::new(app);
+    let body = json!({ "provider": "other", "idToken": { "token": token("cleo@example.com") } });
+    let answer = browser.post(SIGN_IN, &body).await;
+    assert!(answer.body["deviceToken"].is_null());
+    answer.refused(403, "EMAIL_NOT_VERIFIED");
+    let mails = received(app, dir).await;
+    let link = about(&mails, "Confirm your email address").link();
+    assert_eq!(opens(&browser, &link).await.status.as_u16(), 303);
+    let says = Says::user("cleo@example.com", "cleo@example.com");
+    led(&place.signs_in(&browser, "other", says).await, "/welcome");
+}
+
+#[tokio::test]
 async fn a_mailbox_that_the_issuer_proves_needs_no_mail_and_one_that_it_does_not_stays_unverified()
 {
     for (provider, settings, verified, word) in [
@@ -917,13 +965,11 @@ async fn what_the_issuer_does_wrong_is_one_word_for_the_browser() {
 }
 
 /// A service whose provider is of the kind of Apple, which posts its answer as a form.
-async fn posting_provider(issuer: &Issuer) -> TestApp {
+pub(super) async fn posting_provider(issuer: &Issuer, extra: &[(&str, &str)]) -> TestApp {
     issuer.take_any_secret();
     let settings = issuer.settings("acme");
-    let settings: Vec<(&str, &str)> = settings
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
+    let settings = settings.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let settings: Vec<(&str, &str)> = settings.chain(extra.iter().copied()).collect();
     let app = TestApp::with_config(&settings, |config| {
         let known = config.upstream.find("acme").unwrap();
         let provider = Provider {
@@ -939,7 +985,13 @@ async fn posting_provider(issuer: &Issuer) -> TestApp {
 }
 
 /// A POST of a page of this origin, with the cookies of a browser.
-async fn posts(app: &TestApp, path: &str, origin: &str, cookies: &str, body: String) -> Answer {
+pub(super) async fn posts(
+    app: &TestApp,
+    path: &str,
+    origin: &str,
+    cookies: &str,
+    body: String,
+) -> Answer {
     let mut request = Request::post(path)
         .header("content-type", "application/x-www-form-urlencoded")
         .header("origin", origin);
@@ -952,7 +1004,7 @@ async fn posts(app: &TestApp, path: &str, origin: &str, cookies: &str, body: Str
 #[tokio::test]
 async fn an_issuer_may_post_its_answer_from_its_own_page_or_from_none() {
     let issuer = Issuer::start().await;
-    let app = posting_provider(&issuer).await;
+    let app = posting_provider(&issuer, &[]).await;
     let body = json!({ "provider": "acme", "callbackURL": "/welcome" });
     for origin in [issuer.url(), "null", "https://evil.example"] {
         let browser = Browser::new(&app);
@@ -964,7 +1016,8 @@ async fn an_issuer_may_post_its_answer_from_its_own_page_or_from_none() {
         );
         let url = begun.str("url");
         assert!(url.contains("response_mode=form_post"), "{url}");
-        let form = issuer.authorize(&url, ana()).query();
+        // The form of the page of this service, behind that of the issuer.
+        let form = issuer.authorize(&url, ana()).query() + "&sentFromHere=yes";
         let name = waiting(&browser).remove(0);
         let value = line.split_once('=').unwrap().1.split(';').next().unwrap();
         let cookie = format!("{name}={value}");
@@ -984,7 +1037,7 @@ async fn an_issuer_may_post_its_answer_from_its_own_page_or_from_none() {
         );
         let is_session = |line: &String| line.starts_with(SESSION_COOKIE);
         assert!(answer.cookies().iter().any(is_session));
-        // The exception is of this path alone, and of providers of the settings.
+        // The exception is of this path alone, and of providers that post.
         for path in [
             "/api/auth/callback/unknown",
             "/api/auth/callback/",
@@ -996,18 +1049,6 @@ async fn an_issuer_may_post_its_answer_from_its_own_page_or_from_none() {
             assert_eq!(answer.status.as_u16(), 403, "{path} {}", answer.text);
         }
     }
-    // The browser of the user sends the cookie along with the form.
-    let browser = Browser::new(&app);
-    let begun = browser.post(SIGN_IN, &body).await.ok();
-    let callback = issuer.authorize(&begun.str("url"), ana());
-    let page = browser.on(&format!("{}/page", issuer.url()));
-    let fields = [
-        ("code", callback.code.as_str()),
-        ("state", callback.state.as_str()),
-    ];
-    let answer = page.form("/api/auth/callback/acme", &fields).await;
-    assert_eq!(answer.header("location"), "/welcome", "{}", answer.text);
-    assert!(who(&browser).await.is_some());
 }
 
 #[tokio::test]

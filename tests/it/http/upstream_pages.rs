@@ -488,6 +488,7 @@ async fn question(app: &TestApp, browser: &Browser, email: &str, done: Option<&s
             provider: "github".parse().unwrap(),
             issuer: "https://github.com".into(),
             subject: "the-subject".into(),
+            session: None,
             email: Some(email.to_owned()),
             scopes: String::new(),
         },

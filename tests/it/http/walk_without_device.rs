@@ -85,6 +85,10 @@ impl Knowledge<'_> {
                 let token = issuer.id_token(CLIENT_ID, Some(&nonce), &self.identity());
                 json!({ "token": token, "nonce": nonce })
             }
+            "logout_token" => {
+                let ended = json!({ "sub": self.identity().subject });
+                self.place.issuer.logout_token(&ended).into()
+            }
             "response" if self.options["rp"].is_object() => {
                 self.key.borrow_mut().create(&self.options)
             }
@@ -155,7 +159,7 @@ impl Knowledge<'_> {
 }
 
 /// Every field that a route of a sign-in or of an account reads.
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 37] = [
     "email",
     "newEmail",
     "password",
@@ -192,6 +196,7 @@ const FIELDS: [&str; 36] = [
     "idToken",
     "requestSignUp",
     "accountId",
+    "logout_token",
 ];
 
 /// Routes at which a sign-in goes on are drawn more often than others.
@@ -234,6 +239,7 @@ fn encoded(text: &str) -> String {
 async fn request(browser: &Browser, knows: &Knowledge<'_>, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     let is_page = path == "/" || path.starts_with("/auth");
+    let is_logout = path.starts_with("/upstream/");
     let path = if is_page {
         path.to_owned()
     } else {
@@ -241,10 +247,11 @@ async fn request(browser: &Browser, knows: &Knowledge<'_>, route: &str) -> Answe
     };
     let path = path
         .replace("{token}", &encoded(&knows.token("token")))
+        .replace("/callback/{id}", "/callback/acme")
+        .replace("/upstream/{id}", "/upstream/acme")
         .replace("{id}", &knows.user)
         .replace("{kid}", "none")
-        .replace("{name}", "all")
-        .replace("{provider}", "acme");
+        .replace("{name}", "all");
     if let Some(callback) = knows
         .callback
         .as_ref()
@@ -289,7 +296,7 @@ async fn request(browser: &Browser, knows: &Knowledge<'_>, route: &str) -> Answe
             )
             .finish();
         browser.get(&format!("{path}?{query}")).await
-    } else if is_page || path.contains("oauth2") || knows.below(10) == 0 {
+    } else if is_page || path.contains("oauth2") || is_logout || knows.below(10) == 0 {
         browser.form(&path, &pairs).await
     } else {
         browser.post(&path, &Value::Object(fields)).await
@@ -331,8 +338,8 @@ const BY_MAIL: [&str; 3] = [
 /// Where an identity of another issuer is proven as the first step of a sign-in.
 const BY_IDENTITY: [&str; 3] = [
     "POST /sign-in/social",
-    "GET /callback/{provider}",
-    "POST /callback/{provider}",
+    "GET /callback/{id}",
+    "POST /callback/{id}",
 ];
 
 impl Walk<'_> {

@@ -4,6 +4,7 @@
 use countersign::flows::Error;
 use countersign::flows::import::{list, rollback};
 use countersign::flows::permit::Permitted;
+use countersign::import::Format;
 use countersign::model::import::batch::{Batch, Counts, State};
 use countersign::model::import::policy::OnDuplicate;
 use serde_json::{Value, json};
@@ -366,4 +367,57 @@ async fn a_deleted_user_leaves_no_foreign_id_behind() {
         .db_texts("SELECT user_id FROM import_rows WHERE user_id IS NOT NULL")
         .await;
     assert_eq!(users, ["old|0"]);
+}
+
+#[tokio::test]
+async fn users_sign_in_with_the_passwords_of_the_source() {
+    const PASSWORD: &str = "correct horse battery";
+    let app = TestApp::start().await;
+    let user = |n: u32, password: &str| json!({ "model": "auth.user", "pk": n, "fields": { "email": format!("user{n}@example.com"), "password": password } });
+    // The first two are too cheap to be stored as they are.
+    let rows = json!([
+        user(
+            1,
+            "pbkdf2_sha256$1000$s4ltsalt$nbzzDE4b8vulwvHIqLHruiTX1NoZDRiLc2EqS2Don+s="
+        ),
+        user(2, "md5$s4ltsalt$dd5d64e262d02245e8bc68295a325a81"),
+        user(
+            3,
+            "pbkdf2_sha256$3000000$s4ltsalt$nbzzDE4b8vulwvHIqLHruiTX1NoZDRiLc2EqS2Don+s="
+        ),
+        user(4, "lanman$$x"),
+    ]);
+    let file = File::of(&rows.to_string()).with(|r| r.read.format = Format::Django);
+    let (_, judged) = file.survey(&app).await;
+    let told: Vec<String> = judged.iter().map(|row| row.verdict.reason()).collect();
+    assert_eq!(told[..3], ["", "", "hash_too_costly"]);
+    assert!(told[3].starts_with("unsupported_hash"), "{}", told[3]);
+    assert!(judged[1].is_wrapped);
+    let batch = file.import(&app).await;
+    assert_eq!((batch.counts.created, batch.counts.refused), (3, 1));
+    let plain = app
+        .db_texts("SELECT password_hash FROM accounts ORDER BY user_id")
+        .await;
+    assert!(
+        plain.len() == 2 && !plain[1].contains("dd5d64"),
+        "{plain:?}"
+    );
+    let foreign = async || {
+        let permitted = Permitted::as_operator();
+        list::on_foreign_hashes(&app.app, permitted, &batch)
+            .await
+            .unwrap()
+    };
+    assert_eq!(foreign().await, 2);
+    for n in 1..=2 {
+        let email = format!("user{n}@example.com");
+        let body = |password: &str| json!({ "email": email, "password": password });
+        app.post("/api/auth/sign-in/email", &body("another password"))
+            .await
+            .refused(401, "INVALID_EMAIL_OR_PASSWORD");
+        app.post("/api/auth/sign-in/email", &body(PASSWORD))
+            .await
+            .ok();
+    }
+    assert_eq!(foreign().await, 0, "the hashes are ours now");
 }

@@ -22,7 +22,7 @@ type Key = (String, String, u16);
 static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<std::sync::Arc<Validator>>>>> =
     LazyLock::new(Mutex::default);
 
-/// Returns the path as the document writes it; three paths have a parameter.
+/// Returns the path as the document writes it; four paths have a parameter.
 pub fn template(path: &str) -> &str {
     if path.starts_with("/api/auth/reset-password/") {
         "/api/auth/reset-password/{token}"
@@ -30,6 +30,8 @@ pub fn template(path: &str) -> &str {
         "/api/auth/jwks/{name}"
     } else if path.starts_with("/api/auth/callback/") {
         "/api/auth/callback/{id}"
+    } else if path.starts_with("/api/auth/upstream/") {
+        "/api/auth/upstream/{id}/logout"
     } else {
         path
     }

@@ -26,6 +26,9 @@ use super::app::START;
 pub const CLIENT_ID: &str = "client-1";
 pub const CLIENT_SECRET: &str = "s:e/c%r+e t&=1";
 
+/// The event of a logout token.
+pub const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
 /// What the issuer says of the user who signs in.
 #[derive(Debug, Clone, Default)]
 pub struct Says {
@@ -141,6 +144,8 @@ pub struct Lies {
     pub jwks: Manner,
     pub token: Manner,
     pub userinfo: Manner,
+    /// GitHub: how the list of email addresses is answered.
+    pub emails: Manner,
     /// `Cache-Control` of the discovery document and the JWKS.
     pub cache_control: Option<String>,
     /// Changes to the discovery document; `null` takes a member away.
@@ -204,6 +209,8 @@ struct Inner {
     codes: Mutex<HashMap<String, Pending>>,
     tokens: Mutex<HashMap<String, Says>>,
     asked: Mutex<Vec<String>>,
+    /// How many logout tokens were issued.
+    issued: Mutex<usize>,
     /// The client secret of Apple is a JWT, so that any text is taken.
     takes_any_secret: Mutex<bool>,
 }
@@ -233,6 +240,7 @@ impl Issuer {
             codes: Mutex::default(),
             tokens: Mutex::default(),
             asked: Mutex::default(),
+            issued: Mutex::default(),
             takes_any_secret: Mutex::new(false),
         });
         let router = Router::new()
@@ -348,6 +356,21 @@ impl Issuer {
         }
     }
 
+    /// A logout token with these claims beside those that it must have; `null` takes one away.
+    pub fn logout_token(&self, claims: &Value) -> String {
+        let lies = self.inner.lies().clone();
+        let seconds = self.inner.clock.lock().unwrap().now_ms() / 1_000;
+        let mut issued = self.inner.issued.lock().unwrap();
+        *issued += 1;
+        let mut all = json!({
+            "iss": self.url(), "aud": CLIENT_ID, "iat": seconds, "exp": seconds + 120,
+            "jti": format!("logout-{issued}"), "events": { LOGOUT_EVENT: {} },
+        });
+        let all = all.as_object_mut().unwrap();
+        change(all, claims.as_object().unwrap());
+        self.inner.signed("logout+jwt", &lies, all)
+    }
+
     /// An id token as a native app gets it.
     pub fn id_token(&self, client_id: &str, nonce: Option<&str>, says: &Says) -> String {
         self.inner.id_token(client_id, nonce, says)
@@ -377,6 +400,11 @@ impl Inner {
         }
         change(claims, &says.claims);
         change(claims, &lies.claims);
+        self.signed("JWT", &lies, claims)
+    }
+
+    /// Signs claims, as a token of this type.
+    fn signed(&self, typ: &str, lies: &Lies, claims: &Map<String, Value>) -> String {
         let keys = self.keys.lock().unwrap();
         let key = keys.last().unwrap();
         let alg = match lies.signing {
@@ -384,7 +412,7 @@ impl Inner {
             Signing::None => "none",
             Signing::Hmac => "HS256",
         };
-        let mut header = json!({ "alg": alg, "kid": key.kid, "typ": "JWT" });
+        let mut header = json!({ "alg": alg, "kid": key.kid, "typ": typ });
         change(header.as_object_mut().unwrap(), &lies.header);
         let part = |text: String| encode(text.as_bytes());
         let claims = Value::Object(claims.clone());
@@ -616,7 +644,12 @@ async fn of_github(
     about: impl FnOnce(&Says) -> Value,
 ) -> Response {
     inner.asked(path);
-    let manner = inner.lies().userinfo.clone();
+    let lies = inner.lies().clone();
+    let manner = if path == "/user/emails" {
+        lies.emails
+    } else {
+        lies.userinfo
+    };
     in_manner(manner, || match inner.user_of(headers) {
         Some(says) => of_json(&about(&says)),
         None => StatusCode::UNAUTHORIZED.into_response(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use countersign::clock::{Clock, TestClock};
 use countersign::config::upstream::{
-    ClientSecret, EmailTrust, Kind, Provider, UpstreamSignUp, Upstreams,
+    ClientSecret, EmailTrust, Kind, Provider, ResponseMode, UpstreamSignUp, Upstreams,
 };
 use countersign::config::{Config, Secret, Sources};
 use countersign::encoding::{encode, sha256};
@@ -69,6 +69,7 @@ impl Trial {
             domains: Vec::new(),
             email: EmailTrust::Authoritative,
             sign_up: UpstreamSignUp::Always,
+            response_mode: ResponseMode::Query,
             trust_mfa: false,
             allow_private: true,
             hd: None,

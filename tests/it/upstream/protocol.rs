@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use countersign::model::federation::identity::EmailWord;
 use countersign::upstream::{Authorization, Failure, Grant, may_be_added};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{REDIRECT_URI, Trial, ana, asked, challenge, grant, told};
@@ -189,6 +189,47 @@ async fn userinfo_is_asked_for_what_the_token_lacks_and_only_of_the_same_user() 
     let refused = trial.sign_in(ana()).await.unwrap_err();
     assert!(matches!(refused, Failure::Unavailable(_)), "{refused}");
     told(&refused);
+}
+
+#[tokio::test]
+async fn userinfo_says_whether_the_mailbox_of_a_token_without_that_word_is_verified() {
+    let trial = Trial::start().await;
+    let word = async |claims: &[(&str, Value)], userinfo: Manner| {
+        trial.issuer.lie(|lies| {
+            let claims = claims.iter().map(|(name, claim)| (*name, claim.clone()));
+            lies.claims = claims.map(|(name, claim)| (name.into(), claim)).collect();
+            lies.userinfo = userinfo;
+        });
+        let mailbox = trial.sign_in(ana()).await.unwrap().mailbox.unwrap();
+        (mailbox.email.to_string(), mailbox.word)
+    };
+    let silent = [("email_verified", Value::Null)];
+    let of = |email: &str, word| (email.to_owned(), word);
+    let mine = "ana@acme.example";
+    assert_eq!(
+        word(&silent, Manner::Honest).await,
+        of(mine, EmailWord::Verified)
+    );
+    assert_eq!(trial.issuer.times_asked("/userinfo"), 1);
+    // It may be away, and a token that says it is believed.
+    assert_eq!(
+        word(&silent, Manner::Status(503)).await,
+        of(mine, EmailWord::Claimed)
+    );
+    assert_eq!(
+        word(&[("email_verified", json!(false))], Manner::Honest).await,
+        of(mine, EmailWord::Claimed)
+    );
+    // What it says of one mailbox is not said of another.
+    let victim = "victim@acme.example";
+    assert_eq!(
+        word(
+            &[("email_verified", Value::Null), ("email", json!(victim))],
+            Manner::Honest
+        )
+        .await,
+        of(victim, EmailWord::Claimed)
+    );
 }
 
 #[tokio::test]

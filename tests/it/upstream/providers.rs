@@ -361,13 +361,24 @@ async fn github_names_the_user_by_number_and_the_primary_mailbox_alone() {
     assert_eq!(again, Failure::InvalidCode("invalid_grant".into()));
     let native = trial.verify("a.b.c", None).await;
     assert_eq!(native, Err(Failure::IdTokenNotSupported));
-    // An API that is away is no user without a mailbox.
-    trial.issuer.lie(|lies| lies.userinfo = Manner::Status(503));
-    let refused = trial.sign_in(says(json!([mine(true)]))).await;
-    assert!(
-        matches!(refused, Err(Failure::Unavailable(_))),
-        "{refused:?}"
-    );
+    // A token that may not read the list is of a user without a mailbox; an API that is away is not.
+    for number in [403, 404] {
+        trial
+            .issuer
+            .lie(|lies| lies.emails = Manner::Status(number));
+        let identity = trial.sign_in(says(json!([mine(true)]))).await.unwrap();
+        assert_eq!((word(&identity), identity.mailbox), (None, None));
+    }
+    for number in [401, 429, 503] {
+        trial
+            .issuer
+            .lie(|lies| lies.emails = Manner::Status(number));
+        let refused = trial.sign_in(says(json!([mine(true)]))).await;
+        assert!(
+            matches!(refused, Err(Failure::Unavailable(_))),
+            "{number}: {refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,7 @@ async fn an_answer_has_bounds_and_no_redirect_is_followed() {
         let said = told(&trial.url().await.unwrap_err());
         assert!(said.contains(reason), "{manner:?}: {said}");
         trial.issuer.repent();
+        trial.clock.advance_ms(5_000);
         assert!(trial.url().await.is_ok(), "it is asked again");
     }
 }
@@ -204,6 +205,23 @@ async fn many_who_begin_at_once_share_one_fetch() {
     let urls = join_all((0..20).map(|_| away.url())).await;
     assert!(urls.iter().all(Result::is_err));
     assert_eq!(away.issuer.times_asked(DISCOVERY), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_asked_once_in_five_seconds_by_all_who_begin() {
+    let trial = Trial::start().await;
+    trial
+        .issuer
+        .lie(|lies| lies.discovery = Manner::Status(503));
+    for asked in 1..=3 {
+        for _ in 0..4 {
+            assert!(trial.url().await.is_err());
+            assert_eq!(trial.issuer.times_asked(DISCOVERY), asked);
+        }
+        trial.clock.advance_ms(5_000);
+    }
+    trial.issuer.repent();
+    assert!(trial.url().await.is_ok());
 }
 
 #[tokio::test]

@@ -45,6 +45,9 @@ pub(in crate::cli) struct Import {
     /// at providers; separated by commas
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(super) drop: Vec<String>,
+    /// firebase: a file with the parameters of the project's hashes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) firebase_params: Option<PathBuf>,
     /// What is done about an email address that has an account here
     #[arg(long, value_name = "CHOICE", default_value = "refuse", value_parser = on_duplicate())]
     pub(super) on_duplicate: OnDuplicate,

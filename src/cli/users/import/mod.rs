@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::cli::{Failure, Result, Trial, ask, operator, output};
 use crate::flows::account::manage_users;
-use crate::flows::import::request::{FileFacts, Request, Source};
+use crate::flows::import::request::{FileFacts, Parameters, Request, Source};
 use crate::flows::import::run;
 use crate::flows::import::survey;
 use crate::flows::permit::Permitted;
@@ -103,9 +104,25 @@ fn request(app: &App, arguments: &Import) -> Result<Request> {
         source: arguments.source.clone().unwrap_or_else(|| name.to_owned()),
         policy,
         allow_refused: arguments.allow_refused,
-        parameters: Arc::default(),
+        parameters: Arc::new(parameters(app, arguments)?),
     };
     Ok(request.with_issuers(app))
+}
+
+/// Reads what the hashes need besides.
+fn parameters(app: &App, arguments: &Import) -> Result<Parameters> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+    };
+    let firebase = arguments.firebase_params.as_ref().map(read).transpose()?;
+    let pepper = app.config.passwords.pepper.as_ref();
+    let pepper = pepper.map(|pepper| pepper.0.as_str());
+    Ok(Parameters::of(
+        pepper,
+        firebase.as_deref().map(String::as_str),
+    )?)
 }
 
 /// Opens the file. What can be read only once, such as standard input, is copied into a file without

@@ -216,6 +216,9 @@ impl Error {
             Self::InvalidToken | Self::SessionOver { .. } => {
                 ("UNAUTHORIZED", "Unauthorized".into())
             }
+            Self::MailboxToVerify(_) => {
+                Self::Flow(flows::Error::EmailNotVerified).code_and_message()
+            }
             Self::StepUp(..) => (
                 flow_code(&flows::Error::InsufficientAuthentication),
                 "A stronger or younger proof of the user is required".into(),

@@ -94,6 +94,9 @@ pub enum Error {
         /// The lines that clear its cookies.
         clearing: HeaderMap,
     },
+    /// The account was made, and its mailbox has to be verified first; with the token by which the device
+    /// is known then.
+    MailboxToVerify(Option<String>),
     /// The session does not meet a demand; with the members of the body that say what would.
     StepUp(Demand, Value),
     /// The handler panicked.
@@ -148,6 +151,7 @@ impl Error {
             | Self::InvalidErrorCallbackUrl
             | Self::InvalidNewUserCallbackUrl
             | Self::InvalidFormToken
+            | Self::MailboxToVerify(_)
             | Self::StepUp(..) => StatusCode::FORBIDDEN,
             Self::KeysTooYoung => StatusCode::CONFLICT,
             Self::Link(status, _) => *status,

@@ -162,10 +162,10 @@ impl IntoResponse for Error {
         } else {
             None
         };
-        let members = if let Self::StepUp(_, members) = &self {
-            members.clone()
-        } else {
-            Value::Null
+        let members = match &self {
+            Self::StepUp(_, members) => members.clone(),
+            Self::MailboxToVerify(Some(device)) => json!({ "deviceToken": device }),
+            _ => Value::Null,
         };
         let is_advice = matches!(
             self,
