@@ -30,6 +30,21 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// Returns the SHA-256 hash of everything that can be read.
+///
+/// # Errors
+/// Those of the reader.
+pub fn sha256_of_all(reader: &mut impl std::io::Read) -> std::io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
 /// Encodes as base64 with padding, in the alphabet with `+` and `/`.
 pub fn encode_standard(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)

@@ -14,6 +14,7 @@
 //! | [`mail`] | the templates of mails and their transports |
 //! | [`outbound_http`] | outgoing HTTP requests |
 //! | [`upstream`] | other issuers of identities: discovery, codes, id tokens |
+//! | [`import`] | files of users as other software writes them |
 //! | [`connection`] | the reasons why connections to other servers fail |
 //! | [`metrics`] | counters and gauges |
 //! | [`traces`] | spans of requests, sent to a collector |
@@ -35,6 +36,7 @@ pub mod crypto;
 pub mod encoding;
 pub mod flows;
 pub mod http;
+pub mod import;
 pub mod jobs;
 pub mod mail;
 pub mod metrics;

@@ -2,6 +2,7 @@
 //! templates of mails and the list of breached passwords.
 
 use super::flights::Flights;
+use super::decoys::Decoys;
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 use super::notices::Notices;
 use super::pace::{Pace, pace, presented_pace, renewal_pace, strength_pace};
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MailTransport};
 use crate::crypto::argon2id::Cost;
 use crate::crypto::breached::BreachedHashes;
+use crate::crypto::foreign::Pepper;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::Hasher;
 use crate::mail::{Inbox, Mailer, Templates, Transport};
@@ -43,7 +45,12 @@ impl App {
             parallelism: p.parallelism,
         };
         let hasher = Hasher::start(cost, p.threads, p.queue, Arc::clone(&random))
-            .map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
+            .map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?
+            .with_pepper(
+                p.pepper
+                    .as_ref()
+                    .map(|pepper| Pepper::new(pepper.0.as_bytes())),
+            );
         let metrics = Metrics::new();
         for provider in config.upstream.iter() {
             metrics.upstream.know(provider.id.as_str());
@@ -90,6 +97,7 @@ impl App {
             reloading: tokio::sync::Mutex::default(),
             revoked_kids: RevokedKids::default(),
             blocks: Blocks::default(),
+            decoys: Decoys::default(),
             told_ends: ToldEnds::default(),
             told_changes: ToldChanges::default(),
             refused_origins: Notices::default(),

@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod flights;
+mod decoys;
 mod memory;
 mod notices;
 mod pace;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 pub use flights::{Flight, Flights};
+pub use decoys::Decoys;
 
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 
@@ -98,6 +100,8 @@ pub struct App {
     pub revoked_kids: RevokedKids,
     /// Networks that an operator has blocked.
     pub blocks: Blocks,
+    /// What the passwords of absent users are compared with.
+    pub decoys: Decoys,
     /// Which ends of audit chains have been logged.
     pub told_ends: ToldEnds,
     /// Which changes of the command line have been logged.

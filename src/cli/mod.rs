@@ -87,7 +87,7 @@ enum Command {
     },
     /// Users: create, invite, list, show, update, set-password,
     /// require-new-password, set-role, set-metadata, ban, unban,
-    /// disable, enable, delete
+    /// disable, enable, delete, import, imports, rollback
     #[command(subcommand)]
     Users(users::Users),
     /// Sessions: list, revoke

@@ -9,7 +9,11 @@ use super::Problem;
 const HIDDEN: &str = "***";
 
 /// Settings that are secret as a whole.
-const SECRETS: [&str; 2] = ["webhooks.secret", "webhooks.previous_secret"];
+const SECRETS: [&str; 3] = [
+    "passwords.pepper",
+    "webhooks.secret",
+    "webhooks.previous_secret",
+];
 
 /// Returns whether a setting is secret as a whole: one of the list, or the secret of a provider.
 fn is_whole_secret(key: &str) -> bool {

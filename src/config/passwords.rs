@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::model::account::password;
 use crate::model::account::password::Length;
 use crate::model::kernel::loopback::is_loopback;
 
+use super::Secret;
 use super::reader::Reader;
 
 /// `[passwords]`
@@ -22,6 +24,7 @@ pub struct Passwords {
     pub queue: usize,
     pub blocklist: bool,
     pub breached_file: Option<PathBuf>,
+    pub pepper: Option<Secret>,
 }
 
 /// The value of `passwords.blocklist`.
@@ -56,6 +59,12 @@ fn blocklist(r: &mut Reader, public_url: &Url) -> bool {
     }
 }
 
+/// Reads the pepper of hashes that were imported from a service which had one.
+fn pepper(r: &mut Reader) -> Option<Secret> {
+    let pepper = Zeroizing::new(r.text("passwords.pepper", ""));
+    (!pepper.is_empty()).then_some(Secret(pepper))
+}
+
 pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
     let cores =
         std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
@@ -71,6 +80,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
         queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
         blocklist: blocklist(r, public_url),
         breached_file: r.path("passwords.breached_file", ""),
+        pepper: pepper(r),
     };
     if passwords.length.min > passwords.length.max {
         r.problem(

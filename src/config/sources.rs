@@ -15,10 +15,11 @@ use super::secret_file;
 const DEFAULT_FILE: &str = "countersign.toml";
 
 /// Settings that can be read from a file of their own, which `<setting>_file` names.
-const IN_FILES: [&str; 7] = [
+const IN_FILES: [&str; 8] = [
     "database.url",
     "database.direct_url",
     "mail.smtp_url",
+    "passwords.pepper",
     "traces.otlp_url",
     "webhooks.previous_secret",
     "webhooks.secret",

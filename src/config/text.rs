@@ -74,6 +74,7 @@ fn example(key: &str) -> &'static str {
         "database.direct_url" => "postgres://user@host/database",
         "tokens.audience" => "https://api.example.com",
         "tokens.client_id" => "web",
+        "passwords.pepper" => "the pepper of Devise",
         "passwords.breached_file" => "/etc/countersign/breached.txt",
         "sessions.cookie_domain"
         | "passkeys.rp_id"

@@ -14,18 +14,9 @@ pub enum Error {
     /// The stored hash has a form that is not supported, or costs too much.
     #[error("the stored password hash is unreadable")]
     Unreadable,
-}
-
-/// The outcome of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The password does not match.
-    Wrong,
-    /// The password matches.
-    Right {
-        /// Whether the stored hash is weaker than the settings require.
-        outdated: bool,
-    },
+    /// The stored hash was made with a pepper that the settings do not have.
+    #[error("the stored password hash needs another pepper than passwords.pepper")]
+    Pepper,
 }
 
 /// The three cost parameters of argon2id.
@@ -42,7 +33,7 @@ pub struct Cost {
 impl Cost {
     /// The greatest cost of verifying a stored hash, so that an imported hash cannot overload the
     /// machine.
-    const MAX: Self = Self {
+    pub(in crate::crypto) const MAX: Self = Self {
         memory: 256 * 1024,
         iterations: 16,
         parallelism: 16,
@@ -52,25 +43,30 @@ impl Cost {
         Params::new(self.memory, self.iterations, self.parallelism, Some(OUTPUT)).ok()
     }
 
-    fn is_weaker_than(self, other: Self) -> bool {
+    /// Returns whether argon2 can be run at this cost.
+    pub(in crate::crypto) fn is_possible(self) -> bool {
+        self.params().is_some()
+    }
+
+    pub(in crate::crypto) fn is_weaker_than(self, other: Self) -> bool {
         self.memory < other.memory
             || self.iterations < other.iterations
             || self.parallelism < other.parallelism
     }
 
-    fn exceeds(self, other: Self) -> bool {
+    pub(in crate::crypto) fn exceeds(self, other: Self) -> bool {
         self.memory > other.memory
             || self.iterations > other.iterations
             || self.parallelism > other.parallelism
     }
 }
 
-pub(super) const OUTPUT: usize = 32;
+pub(in crate::crypto) const OUTPUT: usize = 32;
 
-pub(super) const SALT: usize = 16;
+pub(in crate::crypto) const SALT: usize = 16;
 
-pub(super) fn argon2id(
-    password: &Password,
+pub(in crate::crypto) fn argon2id(
+    text: &[u8],
     salt: &[u8],
     cost: Cost,
     memory: &mut Vec<Block>,
@@ -80,12 +76,12 @@ pub(super) fn argon2id(
     let mut output = [0; OUTPUT];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     argon2
-        .hash_password_into_with_memory(password.expose(), salt, &mut output, &mut memory[..])
+        .hash_password_into_with_memory(text, salt, &mut output, &mut memory[..])
         .ok()?;
     Some(output)
 }
 
-pub(super) fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> String {
+pub(in crate::crypto) fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> String {
     use base64::Engine;
     let b64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
     format!(
@@ -98,26 +94,14 @@ pub(super) fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> String {
     )
 }
 
-/// Compares with a stored hash. Without one, an unknown user costs what a wrong password costs.
-pub(super) fn compare(
-    password: &Password,
-    stored: Option<&str>,
-    wanted: Cost,
-    memory: &mut Vec<Block>,
-) -> Result<Verdict, Error> {
-    let Some(phc) = stored else {
-        argon2id(password, &[0; SALT], wanted, memory);
-        return Ok(Verdict::Wrong);
-    };
-    verify(password, phc, wanted, memory)
-}
-
-fn verify(
+/// Compares with a hash of our own: `None` if the password is wrong, or whether the hash is weaker than
+/// wanted.
+pub(super) fn verify(
     password: &Password,
     stored: &str,
     wanted: Cost,
     memory: &mut Vec<Block>,
-) -> Result<Verdict, Error> {
+) -> Result<Option<bool>, Error> {
     let hash = PasswordHash::new(stored).map_err(|_| Error::Unreadable)?;
     let number = |name: &str| hash.params.get_decimal(name).ok_or(Error::Unreadable);
     let cost = Cost {
@@ -135,15 +119,10 @@ fn verify(
     {
         return Err(Error::Unreadable);
     }
-    let output = argon2id(password, salt.as_ref(), cost, memory).ok_or(Error::Unreadable)?;
+    let output =
+        argon2id(password.expose(), salt.as_ref(), cost, memory).ok_or(Error::Unreadable)?;
     let right = bool::from(output.ct_eq(expected.as_bytes()));
-    Ok(if right {
-        Verdict::Right {
-            outdated: cost.is_weaker_than(wanted),
-        }
-    } else {
-        Verdict::Wrong
-    })
+    Ok(right.then(|| cost.is_weaker_than(wanted)))
 }
 
 #[cfg(test)]
@@ -174,31 +153,6 @@ mod tests {
         assert_eq!(Cost::MAX, cost(262_144, 16, 16), "a quarter of a gigabyte");
     }
 
-    /// argon2 leaves its blocks as the password, the salt and the cost have filled them.
-    #[test]
-    fn without_a_stored_hash_the_same_work_is_done() {
-        let (mut pretended, mut worked) = (Vec::new(), Vec::new());
-        let cost = Cost {
-            memory: 64,
-            iterations: 2,
-            parallelism: 1,
-        };
-        let length = Length { min: 8, max: 128 };
-        let attempt = Password::attempt("correct horse", length).unwrap();
-        assert_eq!(
-            compare(&attempt, None, cost, &mut pretended),
-            Ok(Verdict::Wrong)
-        );
-        argon2id(&attempt, &[0; SALT], cost, &mut worked).unwrap();
-        let words = |blocks: &[Block]| -> Vec<u64> {
-            blocks
-                .iter()
-                .flat_map(|block| block.as_ref().to_vec())
-                .collect()
-        };
-        assert!(!worked.is_empty() && words(&pretended) == words(&worked));
-    }
-
     /// A hash of the tests of the reference implementation (`test.c`, Argon2id of version 1.3).
     #[test]
     fn a_hash_of_another_program_verifies_at_its_own_costs() {
@@ -213,13 +167,11 @@ mod tests {
             iterations: 2,
             parallelism: 1,
         };
-        let verdict = |password: &Password, wanted| {
-            compare(password, Some(stored), cost(wanted), &mut Vec::new())
-        };
-        let as_wanted = Verdict::Right { outdated: false };
-        assert_eq!(verdict(&right, 256), Ok(as_wanted));
-        assert_eq!(verdict(&right, 257), Ok(Verdict::Right { outdated: true }));
-        assert_eq!(verdict(&wrong, 256), Ok(Verdict::Wrong));
+        let verdict =
+            |password: &Password, wanted| verify(password, stored, cost(wanted), &mut Vec::new());
+        assert_eq!(verdict(&right, 256), Ok(Some(false)));
+        assert_eq!(verdict(&right, 257), Ok(Some(true)));
+        assert_eq!(verdict(&wrong, 256), Ok(None));
         for odd in [
             stored.replace("v=19", "v=16"),
             stored.replace("argon2id", "argon2i"),
@@ -228,7 +180,7 @@ mod tests {
             stored.replace("p=1", "p=17"),
             stored.replace("t=2", "t=17"),
         ] {
-            let refused = compare(&right, Some(&odd), cost(256), &mut Vec::new());
+            let refused = verify(&right, &odd, cost(256), &mut Vec::new());
             assert_eq!(refused, Err(Error::Unreadable), "{odd}");
         }
     }

@@ -12,4 +12,5 @@ pub(super) const CODE: &[u8] = b"countersign/code/v1";
 pub(super) const TOTP: &[u8] = b"countersign/totp/v1";
 pub(super) const CEREMONY: &[u8] = b"countersign/ceremony/v1";
 pub(super) const UPSTREAM: &[u8] = b"countersign/upstream/v1";
+pub(super) const DECOY: &[u8] = b"countersign/decoy/v1";
 pub(super) const ID: &[u8] = b"countersign/master-key/id/v1";

@@ -14,7 +14,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::cookie_purpose::Purpose;
 use super::labels::{
-    CEREMONY, CODE, ID, LATE, MAIL, NEXT, PRESENTER_TAG, PRESENTERS, SEAL, TAG, TOTP, UPSTREAM,
+    CEREMONY, CODE, DECOY, ID, LATE, MAIL, NEXT, PRESENTER_TAG, PRESENTERS, SEAL, TAG, TOTP,
+    UPSTREAM,
 };
 use super::{decode_array, encode};
 
@@ -83,6 +84,7 @@ pub struct MasterKey {
     pub(super) code: [u8; 32],
     pub(super) ceremony: [u8; 32],
     pub(super) upstream: [u8; 32],
+    pub(super) decoy: [u8; 32],
 }
 
 impl MasterKey {
@@ -111,6 +113,7 @@ impl MasterKey {
             code: derive(CODE),
             ceremony: derive(CEREMONY),
             upstream: derive(UPSTREAM),
+            decoy: derive(DECOY),
         }
     }
 
@@ -219,7 +222,7 @@ impl MasterKey {
     }
 }
 
-pub(super) fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+pub(in crate::crypto) fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

@@ -8,9 +8,11 @@ pub mod breached;
 pub mod ceremony;
 pub mod challenge;
 pub mod client_secret;
+mod compare;
 pub mod cookie;
 mod cookie_purpose;
 pub mod email_code;
+pub mod foreign;
 mod hash_slots;
 pub mod id_token;
 pub mod import;
@@ -39,4 +41,4 @@ pub mod upstream_state;
 pub mod upstream_tokens;
 pub mod webhook;
 
-pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256};
+pub use crate::encoding::{decode, decode_array, encode, encode_into, sha256, sha256_of_all};

@@ -20,9 +20,12 @@ use crate::model::audit::event::Requester;
 use crate::model::limit::share::Load;
 use crate::random::{self, Random};
 
-use super::argon2id::{Cost, SALT, argon2id, compare, phc};
+use super::argon2id::{Cost, SALT, argon2id, phc};
+use super::compare::{Measure, compare};
+use super::foreign::{ForeignHash, Pepper, Renewal, cut_hash};
 
-pub use super::argon2id::{Error, Verdict};
+pub use super::argon2id::Error;
+pub use super::compare::{Against, Verdict};
 
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -42,7 +45,7 @@ pub struct Hasher {
     slots: Arc<HashSlots>,
     /// The usual duration of a hash, in nanoseconds: a moving average.
     usual: Arc<AtomicU64>,
-    cost: Cost,
+    measure: Measure,
     random: Arc<dyn Random>,
 }
 
@@ -70,9 +73,28 @@ impl Hasher {
             depth,
             slots: Arc::default(),
             usual,
-            cost,
+            measure: Measure {
+                wanted: cost,
+                pepper: None,
+            },
             random,
         })
+    }
+
+    /// Takes the pepper with which another service made its hashes.
+    #[must_use]
+    pub fn with_pepper(mut self, pepper: Option<Pepper>) -> Self {
+        self.measure.pepper = pepper;
+        self
+    }
+
+    /// Returns the cost of new hashes.
+    pub fn cost(&self) -> Cost {
+        self.measure.wanted
+    }
+
+    fn salt(&self) -> [u8; SALT] {
+        random::bytes(&*self.random)
     }
 
     /// Returns the PHC string of a password, for a request of this requester.
@@ -82,10 +104,10 @@ impl Hasher {
 
     /// Hashes as [`Self::hash`] does, in a slot that was taken before.
     pub async fn hash_in(&self, slot: HashSlot, password: Password) -> Result<String, Error> {
-        let salt: [u8; SALT] = random::bytes(&*self.random);
-        let cost = self.cost;
+        let (salt, cost) = (self.salt(), self.cost());
         let hash = move |memory: &mut Vec<Block>| {
-            let output = argon2id(&password, &salt, cost, memory).ok_or(Error::Unreadable)?;
+            let output =
+                argon2id(password.expose(), &salt, cost, memory).ok_or(Error::Unreadable)?;
             Ok(phc(cost, &salt, &output))
         };
         self.run(slot, hash)
@@ -93,14 +115,48 @@ impl Hasher {
             .await
     }
 
+    /// Returns the hash that replaces the one of a right password; `None` if none is to.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if no slot is free: the next sign-in can do it.
+    pub async fn renew(
+        &self,
+        requester: &Requester,
+        password: Password,
+        renewal: Renewal,
+    ) -> Result<Option<String>, Error> {
+        let form = match renewal {
+            Renewal::None => return Ok(None),
+            Renewal::Whole => return self.hash(requester, password).await.map(Some),
+            Renewal::Cut(form) => form,
+        };
+        let (salt, cost) = (self.salt(), self.cost());
+        let hash = move |memory: &mut Vec<Block>| {
+            let hash = cut_hash(&password, form, cost, salt, memory).ok_or(Error::Unreadable)?;
+            Ok(Some(hash.print()))
+        };
+        self.run(self.reserve(requester)?, hash).await
+    }
+
+    /// Wraps a hash that is too cheap by itself into argon2id, in a slot that was taken before, and
+    /// returns the text to store.
+    pub async fn wrap(&self, slot: HashSlot, hash: ForeignHash) -> Result<String, Error> {
+        let (salt, cost) = (self.salt(), self.cost());
+        let wrap = move |memory: &mut Vec<Block>| {
+            let wrapped = hash.wrapped(cost, &salt, memory);
+            Ok(wrapped.ok_or(Error::Unreadable)?.print())
+        };
+        self.run(slot, wrap).await
+    }
+
     /// Compares with a stored hash. Without one, does the same work and returns `Wrong`.
     pub async fn verify(
         &self,
         requester: &Requester,
         password: Password,
-        stored: Option<String>,
+        against: Against,
     ) -> Result<Verdict, Error> {
-        self.verify_in(self.reserve(requester)?, password, stored)
+        self.verify_in(self.reserve(requester)?, password, against)
             .await
     }
 
@@ -109,11 +165,10 @@ impl Hasher {
         &self,
         slot: HashSlot,
         password: Password,
-        stored: Option<String>,
+        against: Against,
     ) -> Result<Verdict, Error> {
-        let wanted = self.cost;
-        let verify =
-            move |memory: &mut Vec<Block>| compare(&password, stored.as_deref(), wanted, memory);
+        let measure = self.measure.clone();
+        let verify = move |memory: &mut Vec<Block>| compare(&password, &against, &measure, memory);
         self.run(slot, verify)
             .instrument(tracing::info_span!(target: "traces", "password.verify"))
             .await
@@ -259,17 +314,26 @@ mod tests {
             "salted"
         );
         assert_eq!(
-            weak.verify(&one, password("correct horse"), Some(stored.clone()))
-                .await,
-            Ok(Verdict::Right { outdated: false })
+            weak.verify(
+                &one,
+                password("correct horse"),
+                Against::Stored(stored.clone())
+            )
+            .await,
+            Ok(Verdict::Right(Renewal::None))
         );
         assert_eq!(
-            weak.verify(&one, password("wrong horse"), Some(stored.clone()))
-                .await,
+            weak.verify(
+                &one,
+                password("wrong horse"),
+                Against::Stored(stored.clone())
+            )
+            .await,
             Ok(Verdict::Wrong)
         );
         assert_eq!(
-            weak.verify(&one, password("correct horse"), None).await,
+            weak.verify(&one, password("correct horse"), Against::Absent(None))
+                .await,
             Ok(Verdict::Wrong)
         );
         let strong = hasher(
@@ -281,9 +345,9 @@ mod tests {
         );
         assert_eq!(
             strong
-                .verify(&one, password("correct horse"), Some(stored))
+                .verify(&one, password("correct horse"), Against::Stored(stored))
                 .await,
-            Ok(Verdict::Right { outdated: true })
+            Ok(Verdict::Right(Renewal::Whole))
         );
     }
 
@@ -300,7 +364,7 @@ mod tests {
         ] {
             assert_eq!(
                 hasher
-                    .verify(&one, password("x"), Some(stored.into()))
+                    .verify(&one, password("x"), Against::Stored(stored.into()))
                     .await,
                 Err(Error::Unreadable),
                 "{stored}"

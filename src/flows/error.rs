@@ -243,6 +243,9 @@ pub enum Error {
     KeyRefused(#[from] plan::Refused),
     #[error("{0}")]
     KeyUnusable(String),
+    /// An import from a file, or taking one back, is refused; only the command line does either.
+    #[error("{0}")]
+    ImportRefused(String),
     #[error(transparent)]
     MasterKey(#[from] master_key::Error),
     #[error(

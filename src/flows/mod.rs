@@ -10,6 +10,7 @@ pub mod confirm_clock;
 pub mod error;
 pub mod federation;
 pub(in crate::flows) mod find_user;
+pub mod import;
 pub mod key;
 pub mod limit;
 pub mod login;

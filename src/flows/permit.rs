@@ -75,6 +75,8 @@ pub mod to {
         OperateMails
         /// Does lost events of an exported audit trail again. Operators only.
         ReapplyEvents
+        /// Imports users from other software, and takes imports back. Operators only.
+        ImportUsers
         /// Confirms that the clock is right although the database contradicts it. Operators only.
         ConfirmClock
     }

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::background::{STOP_TIMEOUT, beat, deliver, listen, mark, tell};
 use crate::app::App;
 use crate::flows;
+use crate::flows::account::password_kinds;
 use crate::flows::audit::{audit_ends, operator_changes};
 use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys, reseal_secrets};
@@ -39,7 +40,7 @@ struct Repeated {
     at_rotation: bool,
 }
 
-const JOBS: [Repeated; 9] = [
+const JOBS: [Repeated; 10] = [
     Repeated {
         name: "confirm-keys",
         every: Duration::from_secs(5),
@@ -91,6 +92,12 @@ const JOBS: [Repeated; 9] = [
                 Ok(())
             })
         },
+        at_rotation: false,
+    },
+    Repeated {
+        name: "password-kinds",
+        every: Duration::from_secs(60),
+        run: |app| Box::pin(async move { password_kinds::count_due(&app).await }),
         at_rotation: false,
     },
     Repeated {
@@ -194,6 +201,10 @@ impl Jobs {
         // cookie.
         if let Err(error) = confirm_clock::confirm(app).await {
             tracing::warn!(%error, "the clock could not be checked");
+        }
+        // Also before anything is served, so that absent users cost what present ones do.
+        if let Err(error) = password_kinds::count(app).await {
+            tracing::warn!(%error, "the kinds of password hashes could not be counted");
         }
         running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod audit;
 pub mod federation;
+pub mod import;
 pub mod kernel;
 pub mod key;
 pub mod limit;

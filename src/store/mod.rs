@@ -8,6 +8,7 @@ pub mod audit;
 pub mod engine;
 pub mod error;
 pub mod federation;
+pub mod import;
 pub mod key;
 pub mod limit;
 pub mod login;

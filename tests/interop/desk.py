@@ -16,7 +16,7 @@ ABSOLUTE = re.compile(r"(?<![\w./:])/(backup|elsewhere|etc/countersign|var/lib/c
 
 
 # Commands that ask on a terminal before they change something; there is none here.
-CONFIRMED = re.compile(r"^ *countersign (audit reapply|clock confirm|sessions revoke|keys revoke|keys close|keys rotate --compromised|users (ban|disable|delete|require-new-password|reset-factors|unlink))\b[^#\n]*(?<=\S)", re.MULTILINE)
+CONFIRMED = re.compile(r"^ *countersign (audit reapply|clock confirm|sessions revoke|keys revoke|keys close|keys rotate --compromised|users (ban|disable|delete|require-new-password|reset-factors|unlink|rollback))\b[^#\n]*(?<=\S)", re.MULTILINE)
 
 
 class Desk:

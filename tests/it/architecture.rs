@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::imports::Imports;
 
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("random", &[]),
     ("encoding", &[]),
@@ -24,6 +24,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
         "upstream",
         &["clock", "config", "crypto", "model", "outbound_http"],
     ),
+    ("import", &["model"]),
     ("traces", &["config"]),
     (
         "app",
@@ -47,6 +48,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "clock",
             "config",
             "crypto",
+            "import",
             "mail",
             "metrics",
             "model",
@@ -61,8 +63,8 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "app", "clock", "config", "flows", "http", "jobs", "model", "random", "store",
-            "traces", "upstream",
+            "app", "clock", "config", "flows", "http", "import", "jobs", "model", "random",
+            "store", "traces", "upstream",
         ],
     ),
 ];
@@ -130,6 +132,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ("account", &["kernel"]),
             ("login", &["kernel", "account"]),
             ("federation", &["kernel", "account"]),
+            ("import", &["kernel", "account", "federation"]),
             ("session", &["kernel", "login"]),
             ("key", &["kernel"]),
             ("mail", &["kernel", "account", "login"]),
@@ -147,6 +150,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ("account", &["error", "engine", "session"]),
             ("login", &["error", "engine"]),
             ("federation", &["error", "engine"]),
+            ("import", &["error", "engine"]),
             ("key", &["error", "engine"]),
             ("queue", &["error", "engine"]),
             ("mails", &["error", "engine", "queue", "login"]),
@@ -233,6 +237,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
                     "account",
                 ],
             ),
+            ("import", &["error", "permit", "transaction"]),
             (
                 "reapply",
                 &[
@@ -258,6 +263,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
                     "mail",
                     "session",
                     "account",
+                    "import",
                 ],
             ),
         ],

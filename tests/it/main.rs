@@ -12,11 +12,13 @@
 mod architecture;
 mod contract;
 mod documents;
+mod foreign_hashes;
 mod gate;
 mod http;
 mod imports;
 mod jobs;
 mod migrations;
+mod moving;
 mod settings;
 mod store;
 mod support;

@@ -37,7 +37,7 @@ const OWN: [(&str, &str); 21] = [
 ];
 
 /// A good value where the default is empty, or holds less than it could.
-const GOOD: [(&str, &str); 25] = [
+const GOOD: [(&str, &str); 26] = [
     ("server.public_url", "http://localhost:4000/id"),
     ("server.trusted_origins", "https://app.example.com"),
     ("server.trusted_proxies", "10.0.0.0/8"),
@@ -50,6 +50,7 @@ const GOOD: [(&str, &str); 25] = [
     ("passkeys.rp_id", "example.com"),
     ("passkeys.origins", "https://app.example.com"),
     ("passwords.breached_file", "breached.txt"),
+    ("passwords.pepper", "a pepper"),
     ("sign_up.allowed_domains", "example.com"),
     ("sign_up.blocked_domains", "*.example.com"),
     ("mail.smtp_url", "smtps://user:password@mail.example.com"),
@@ -232,7 +233,7 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
 /// they mean nothing where it goes: file names, names for people in mails and pages (both are
 /// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
 /// them.
-const TAKES: [(&str, &str); 36] = [
+const TAKES: [(&str, &str); 37] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
     ("database.url", ";,\"'u"),
@@ -247,6 +248,7 @@ const TAKES: [(&str, &str); 36] = [
     ("passkeys.rp_id", "e"),
     ("passkeys.origins", "eu"),
     ("passwords.breached_file", ";,\"'ue"),
+    ("passwords.pepper", ";,\"'ue"),
     ("sign_up.allowed_domains", "e"),
     ("sign_up.blocked_domains", "e"),
     ("mail.smtp_url", "e"),

@@ -144,7 +144,7 @@ fn migrate_says_what_it_would_do_first() {
     let dry = place.run(&["migrate", "--dry-run"], "");
     assert_eq!(
         String::from_utf8_lossy(&dry.stdout),
-        "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n0007 unproven\n0008 field faults\n0009 required passwords\n0010 languages\n0011 retry tickets\n0012 algorithms\n0013 factors\n0014 email codes\n0015 session bounds\n0016 passkeys\n0017 upstream\n"
+        "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n0007 unproven\n0008 field faults\n0009 required passwords\n0010 languages\n0011 retry tickets\n0012 algorithms\n0013 factors\n0014 email codes\n0015 session bounds\n0016 passkeys\n0017 upstream\n0018 imports\n"
     );
     assert!(!place.path("data/countersign.db").exists());
     assert!(place.run(&["migrate"], "").status.success());

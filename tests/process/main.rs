@@ -21,6 +21,7 @@ mod floods;
 mod kubernetes;
 mod listener;
 mod master_key;
+mod moving;
 mod peers;
 mod printing;
 mod proofs;

@@ -17,11 +17,12 @@ const NAME: &str =
     "Ana 👩‍👩‍👧 Ωμέγα 東京タワー, who has a name that is longer than a line of a terminal";
 
 /// Every command that prints a table.
-const TABLES: [&[&str]; 18] = [
+const TABLES: [&[&str]; 19] = [
     &["users", "list"],
     &["users", "list", "--all"],
     &["users", "show", LONG_EMAIL],
     &["users", "links", LONG_EMAIL],
+    &["users", "imports"],
     &["upstream", "list"],
     &["sessions", "list", "--user", LONG_EMAIL],
     &["audit", "list"],

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 46] = [
+const COMMANDS: [&[&str]; 49] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -41,6 +41,9 @@ const COMMANDS: [&[&str]; 46] = [
     &["users", "links", "ana@example.com"],
     &["users", "unlink", "ana@example.com", "x", "--yes"],
     &["users", "delete", "ana@example.com", "--yes"],
+    &["users", "import", "-", "--format", "jsonl"],
+    &["users", "imports"],
+    &["users", "rollback", "x", "--yes"],
     &["sessions", "list", "--user", "ana@example.com"],
     &["sessions", "revoke", "--all", "--yes"],
     &["audit", "list"],

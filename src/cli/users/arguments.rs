@@ -7,6 +7,7 @@ use crate::model::account::email::Email;
 use crate::model::account::profile::{BanReason, DisplayName, ImageUrl};
 use crate::model::kernel::period::Period;
 
+use super::import::Import;
 use crate::cli::paging::Numbered;
 use crate::cli::{Caution, Output, Trial};
 
@@ -213,6 +214,26 @@ pub(in crate::cli) enum Users {
         user: String,
         /// Id of the connected account
         account: String,
+        #[command(flatten)]
+        caution: Caution,
+    },
+    /// Import users from a file of other software
+    #[command(
+        after_help = "The file is checked whole first: if a row is refused, nothing is imported. docs/moving.md has a section for each source.\n\nExamples:\n  countersign users import users.jsonl --format jsonl --dry-run --report report.jsonl\n  countersign users import users.csv --format csv --map id=user_id,email=mail --trust-verified"
+    )]
+    Import(Box<Import>),
+    /// List imports, or show one
+    Imports {
+        /// Id of the import
+        batch: Option<String>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Take an import back: delete its users, but those who have been here since
+    Rollback {
+        /// Id of the import
+        batch: String,
         #[command(flatten)]
         caution: Caution,
     },

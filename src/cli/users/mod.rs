@@ -4,6 +4,7 @@ mod access;
 mod arguments;
 mod change;
 mod factors;
+mod import;
 mod links;
 mod new;
 mod print;
@@ -132,6 +133,9 @@ async fn act(app: &App, command: Users) -> Result<()> {
             account,
             caution,
         } => links::unlink(app, &user, &account, caution).await,
+        Users::Import(arguments) => Box::pin(import::import(app, *arguments)).await,
+        Users::Imports { batch, output } => import::show(app, batch.as_deref(), output).await,
+        Users::Rollback { batch, caution } => import::roll_back(app, &batch, caution).await,
         Users::Enable { user, trial } => access::enable(app, &user, trial).await,
     }
 }

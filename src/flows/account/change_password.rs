@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use crate::app::App;
-use crate::crypto::password::Verdict;
+use crate::crypto::password::{Against, Verdict};
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
@@ -57,7 +57,7 @@ pub async fn change_password(
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(requester, current, Some(verified.clone()))
+                .verify(requester, current, Against::Stored(verified.clone()))
                 .await
                 .map_err(Into::into),
         )

@@ -169,12 +169,16 @@ pub(in crate::flows) async fn weigh(
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(requester, typed, stored.clone())
+                .verify(
+                    requester,
+                    typed,
+                    app.against(stored.clone(), &known.user.email),
+                )
                 .await
                 .map_err(Into::into),
         )
         .await?;
-    if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
+    if let (Verdict::Right(_), Some(hash)) = (verdict, stored) {
         charges.reset_now(app).await?;
         return Ok(Tie::Password(hash));
     }

@@ -14,6 +14,7 @@ pub mod mail_sign_in;
 pub mod mailbox;
 pub mod manage_users;
 pub mod passkeys;
+pub mod password_kinds;
 pub mod require_password;
 pub mod reset_factors;
 pub mod reset_password;

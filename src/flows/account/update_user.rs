@@ -86,13 +86,14 @@ pub(in crate::flows) async fn prove_password(
         .read(work!(conn => store::account::users::by_id(conn, user).await))
         .await?
         .ok_or(Error::Unauthorized)?;
+    let against = app.against(known.password_hash.clone(), &known.user.email);
     let charges = RateLimitCheck::confirmation(app, who.session.id);
     charges.consume(app).await?;
     let verdict = charges
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(requester, password, known.password_hash.clone())
+                .verify(requester, password, against)
                 .await
                 .map_err(Into::into),
         )

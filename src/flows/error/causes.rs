@@ -38,7 +38,9 @@ impl From<hashing::Error> for Error {
     fn from(error: hashing::Error) -> Self {
         match error {
             hashing::Error::Busy => Self::Busy,
-            hashing::Error::Unreadable => Self::Internal(error.to_string()),
+            hashing::Error::Unreadable | hashing::Error::Pepper => {
+                Self::Internal(error.to_string())
+            }
         }
     }
 }

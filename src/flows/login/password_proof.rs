@@ -2,6 +2,7 @@
 //! much as a wrong password.
 
 use crate::app::App;
+use crate::crypto::foreign::Renewal;
 use crate::crypto::password::{HashSlot, Verdict};
 use crate::flows::Result;
 use crate::model::account::email::Email;
@@ -16,9 +17,8 @@ use crate::store::{self, work};
     reason = "one lives for a moment, and the large variant is the usual one"
 )]
 pub(super) enum Proven {
-    /// The user, the hash that the password was compared with, and whether it is weaker than the
-    /// settings require.
-    Right(WithPassword, String, bool),
+    /// The user, the hash that the password was compared with, and by what it is to be replaced.
+    Right(WithPassword, String, Renewal),
     /// The password is wrong; the user is given if the email address is known.
     Wrong(Option<UserId>),
 }
@@ -38,11 +38,11 @@ pub(super) async fn prove(
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
     let verdict = app
         .hasher
-        .verify_in(slot, password.clone(), stored.clone())
+        .verify_in(slot, password.clone(), app.against(stored.clone(), email))
         .await?;
     match (known, stored, verdict) {
-        (Some(known), Some(verified), Verdict::Right { outdated }) => {
-            Ok(Proven::Right(known, verified, outdated))
+        (Some(known), Some(verified), Verdict::Right(renewal)) => {
+            Ok(Proven::Right(known, verified, renewal))
         }
         (known, ..) => Ok(Proven::Wrong(known.map(|k| k.user.id))),
     }

@@ -26,10 +26,8 @@ pub(super) async fn check(
         .read(work!(conn => store::account::users::by_id(conn, user).await))
         .await?
         .ok_or(Error::InvalidTwoFactorCookie)?;
-    let verdict = app
-        .hasher
-        .verify(requester, password, known.password_hash)
-        .await?;
+    let against = app.against(known.password_hash, &known.user.email);
+    let verdict = app.hasher.verify(requester, password, against).await?;
     if verdict == Verdict::Wrong {
         return Err(Error::InvalidPassword);
     }

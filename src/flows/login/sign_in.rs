@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::app::App;
+use crate::crypto::foreign::Renewal;
 use crate::crypto::password::HashSlot;
 use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit;
@@ -134,8 +135,8 @@ async fn attempt(
         let slot = slot
             .take()
             .map_or_else(|| app.hasher.reserve(requester), Ok)?;
-        let (known, verified, outdated) = match prove(app, slot, email, password).await? {
-            Proven::Right(known, verified, outdated) => (known, verified, outdated),
+        let (known, verified, renewal) = match prove(app, slot, email, password).await? {
+            Proven::Right(known, verified, renewal) => (known, verified, renewal),
             Proven::Wrong(user) => {
                 return Err(refused(app, user, Error::InvalidEmailOrPassword, requester).await);
             }
@@ -146,11 +147,7 @@ async fn attempt(
         }
         let learns = is_another(app, known.language.as_deref(), requester);
         let user = known.user;
-        let upgraded = if outdated {
-            upgrade(app, password, requester).await
-        } else {
-            None
-        };
+        let upgraded = upgrade(app, password, renewal, requester).await;
         let next = match decision {
             Decision::Open(cleared) => {
                 let opening = PendingSession::prepare(app, &user, options, requester)?;
@@ -233,11 +230,16 @@ async fn decide(app: &App, user: &User, remembered: &[&str]) -> Result<Decision>
     clearance::decide_now(app, user, &clearance::evidence(user, proofs)).await
 }
 
-/// Returns a new hash by the present settings; `None` if that fails: the next sign-in can do it,
-/// and the password was right.
-async fn upgrade(app: &App, password: &Password, requester: &Requester) -> Option<String> {
-    match app.hasher.hash(requester, password.clone()).await {
-        Ok(hash) => Some(hash),
+/// Returns a new hash by the present settings if the stored one is to be replaced; `None` also if that
+/// fails: the next sign-in can do it, and the password was right.
+async fn upgrade(
+    app: &App,
+    password: &Password,
+    renewal: Renewal,
+    requester: &Requester,
+) -> Option<String> {
+    match app.hasher.renew(requester, password.clone(), renewal).await {
+        Ok(hash) => hash,
         Err(error) => {
             tracing::warn!(%error, "a weaker hash could not be replaced");
             None

@@ -13,6 +13,7 @@ use crate::store::{self, Work, work};
 use crate::flows::account::delete_user;
 use crate::flows::audit::{deliver_webhooks, read_audit};
 use crate::flows::confirm_clock;
+use crate::flows::import::rollback;
 use crate::flows::transaction::background::Background;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
@@ -67,6 +68,10 @@ pub async fn prune(app: &App) -> Result<u64> {
     .await?;
     in_pieces(app, |now| {
         tx!(tx, limit => Ok(store::login::used_assertions::prune(tx.conn, now, MAX_GAP, limit).await?))
+    })
+    .await?;
+    in_pieces(app, |now| {
+        tx!(tx, limit => Ok(store::import::rows::prune(tx.conn, now, rollback::KEEP, limit).await?))
     })
     .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {

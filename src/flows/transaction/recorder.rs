@@ -109,6 +109,28 @@ impl Recorder {
         }
     }
 
+    /// Appends an event of this kind for each of these users, with the time of the transaction. The
+    /// webhook is not told: an import of many users would hold up all other events.
+    pub(in crate::flows) async fn record_users(
+        &self,
+        conn: &mut Conn,
+        kind: Kind,
+        users: Vec<(UserId, Map<String, Value>)>,
+    ) -> store::Result<()> {
+        let now = conn.now();
+        let event = |(user, detail)| Event {
+            id: EventId::at(now, random::bytes(&*self.random)),
+            at: now,
+            kind,
+            requester: self.requester.clone(),
+            subject: Some(user),
+            session: None,
+            detail,
+        };
+        let events: Vec<Event> = users.into_iter().map(event).collect();
+        store::audit::events::append_all(conn, &self.writer, &events).await
+    }
+
     /// Appends an event with the time of the transaction.
     pub async fn record(
         &self,

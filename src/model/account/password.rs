@@ -1,5 +1,6 @@
 //! Passwords before they are hashed: normalised to NFC (SP 800-63B-4), counted in code points, not
-//! altered in any other way, and never printed. `crypto::password` hashes them.
+//! altered in any other way, and never printed. `crypto::password` hashes them. Other software hashed
+//! other forms of the text, so what was typed is kept beside it.
 
 use std::fmt;
 
@@ -15,9 +16,22 @@ pub struct Length {
     pub max: usize,
 }
 
-/// A password in NFC. Its `Debug` output is `Password(…)`.
+/// A password in NFC, and as it was typed. Its `Debug` output is `Password(…)`.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    normal: Zeroizing<String>,
+    /// What was typed; `None` if that is the text in NFC.
+    typed: Option<Zeroizing<String>>,
+}
+
+/// Returns a text in a normal form, in one allocation: a text that grows would leave copies behind
+/// that are not zeroized.
+fn collected(chars: impl Iterator<Item = char> + Clone) -> Zeroizing<String> {
+    let bytes = chars.clone().map(char::len_utf8).sum();
+    let mut text = Zeroizing::new(String::with_capacity(bytes));
+    text.extend(chars);
+    text
+}
 
 /// The shortest word of letters that is compared with a password; shorter ones match too many.
 const SHORTEST_WORD: usize = 3;
@@ -52,18 +66,18 @@ impl Password {
         if text.chars().count() > length.max.saturating_mul(4) {
             return Err(Refused::TooLong);
         }
-        let normal: Zeroizing<String> = Zeroizing::new(text.nfc().collect());
+        let normal = collected(text.nfc());
         if normal.chars().count() > length.max {
-            Err(Refused::TooLong)
-        } else {
-            Ok(Self(normal))
+            return Err(Refused::TooLong);
         }
+        let typed = (*normal != *text).then(|| Zeroizing::new(text.to_owned()));
+        Ok(Self { normal, typed })
     }
 
     /// Reads a newly chosen password; both bounds are checked.
     pub fn chosen(text: &str, length: Length) -> Result<Self, Refused> {
         let password = Self::attempt(text, length)?;
-        if password.0.chars().count() < length.min {
+        if password.normal.chars().count() < length.min {
             Err(Refused::TooShort)
         } else {
             Ok(password)
@@ -72,13 +86,23 @@ impl Password {
 
     /// Returns the password as text.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.normal
+    }
+
+    /// Returns what was typed, in no normal form.
+    pub fn typed(&self) -> &str {
+        self.typed.as_ref().unwrap_or(&self.normal)
+    }
+
+    /// Returns what was typed in NFKC, the form that Better Auth hashes.
+    pub fn compatible(&self) -> Zeroizing<String> {
+        collected(self.typed().nfkc())
     }
 
     /// Returns whether the password is one of these words, or the local part of one that is an
     /// email address, apart from case, punctuation, and digits around it.
     pub fn resembles<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> bool {
-        let own = letters(&self.0);
+        let own = letters(&self.normal);
         let parts = |word: &'a str| [Some(word), word.split_once('@').map(|(local, _)| local)];
         words
             .into_iter()
@@ -90,7 +114,7 @@ impl Password {
 
     /// Returns the bytes to hash.
     pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.normal.as_bytes()
     }
 }
 
@@ -129,6 +153,19 @@ mod tests {
         assert_eq!(composed.expose(), decomposed.expose());
         assert_eq!(composed.text(), "é");
         assert_eq!(format!("{composed:?}"), "Password(…)");
+    }
+
+    #[test]
+    fn what_was_typed_is_kept_beside_the_normal_form() {
+        let (composed, decomposed) = ("p\u{e9} \u{2167}\u{fb01}", "pe\u{301} \u{2167}\u{fb01}");
+        for typed in [composed, decomposed] {
+            let password = Password::attempt(typed, LENGTH).unwrap();
+            assert_eq!(password.text(), composed);
+            assert_eq!(password.typed(), typed);
+            assert_eq!(*password.compatible(), "p\u{e9} VIIIfi");
+        }
+        let password = Password::attempt(composed, LENGTH).unwrap();
+        assert!(password.typed.is_none(), "one copy is enough");
     }
 
     #[test]

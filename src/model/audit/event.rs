@@ -84,6 +84,9 @@ kinds! {
     LimitsCleared => "limits.cleared",
     NetworkBlocked => "network.blocked",
     NetworkUnblocked => "network.unblocked",
+    ImportStarted => "import.started",
+    ImportFinished => "import.finished",
+    ImportRolledBack => "import.rolled_back",
 }
 
 impl Kind {

@@ -130,6 +130,8 @@ impl Exported {
             (Some(Kind::MasterKeyChanged), _, _) => Deed::Say("the keys are sealed under the former master key; run `countersign keys rewrap` again"),
             (Some(Kind::KeysClosed), _, _) => Deed::Say("keys of an algorithm sign again; run `countersign keys close` again"),
             (Some(Kind::KeyImported), _, _) => Deed::Say("the imported key is gone; run `countersign keys import` again"),
+            (Some(Kind::ImportStarted | Kind::ImportFinished), _, _) => Deed::Say("the imported users are gone; run `countersign users import` with the same file again"),
+            (Some(Kind::ImportRolledBack), _, _) => Deed::Say("the users of the import are back; run `countersign users rollback` again"),
             (None, _, _) => Deed::Say("this version does not know this kind of event"),
             (Some(Kind::MasterKeyAbandoned), _, _) => {
                 Deed::Say("the lost master key counts as current again; with the new master key, run `countersign keys abandon` again")
@@ -441,6 +443,9 @@ mod tests {
             Kind::KeyImported,
             Kind::KeysClosed,
             Kind::ClockConfirmed,
+            Kind::ImportStarted,
+            Kind::ImportFinished,
+            Kind::ImportRolledBack,
         ] {
             assert!(matches!(of(kind, json!({})), Deed::Say(_)), "{kind:?}");
         }

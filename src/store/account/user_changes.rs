@@ -152,6 +152,8 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
         "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM login_challenges WHERE user_id = $1",
         "DELETE FROM login_codes WHERE user_id = $1",
+        "DELETE FROM foreign_ids WHERE user_id = $1",
+        "UPDATE import_rows SET user_id = NULL WHERE user_id = $1",
     ] {
         on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     }

@@ -101,7 +101,7 @@ struct PasswordRow {
     language: Option<String>,
 }
 
-/// Inserts a user, with or without a password; `Conflict` if the email address is taken.
+/// Inserts a user, with or without a password; `Conflict` if the email address or the id is taken.
 pub async fn insert(
     conn: &mut Conn,
     user: &User,
@@ -110,7 +110,7 @@ pub async fn insert(
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO users (id, email, email_verified, name, image, role, banned, ban_reason, ban_expires_at, disabled_at, metadata, version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, NULL, NULL, $7, $8, $9, $9)")
+         VALUES ($1, $2, $3, $4, $5, $6, $10, $11, $12, $13, $7, $8, $9, $14)")
         .bind(user.id.to_string())
         .bind(user.email.as_str())
         .bind(i64::from(user.email_verified))
@@ -120,11 +120,16 @@ pub async fn insert(
         .bind(Value::Object(user.metadata.clone()).to_string())
         .bind(user.version)
         .bind(user.created_at.0)
+        .bind(i64::from(user.banned))
+        .bind(user.ban_reason.as_deref())
+        .bind(user.ban_expires_at.map(|at| at.0))
+        .bind(user.disabled_at.map(|at| at.0))
+        .bind(user.updated_at.0)
         .execute(c).await.map(|_| ()))?;
     let Some(password_hash) = password_hash else {
         return Ok(());
     };
-    insert_password(conn, user.id, account, password_hash, user.created_at).await
+    insert_password(conn, user.id, account, password_hash, user.updated_at).await
 }
 
 /// Adds a password to a user without one; `Conflict` if there is one.

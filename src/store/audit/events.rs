@@ -9,23 +9,79 @@ use crate::model::audit::event::{Entry, Event};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 
+use crate::store::engine::copy;
+use crate::store::engine::copy_table::{Cell, Cells};
+use crate::store::engine::copy_tables::AUDIT_EVENTS;
 use crate::store::engine::row_locks::Locking;
 use crate::store::{Conn, Error, Result, hash_text, locking, on, parse_hash};
 
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
+    append_all(conn, writer, std::slice::from_ref(event)).await
+}
+
+/// Appends events to the writer's chain, in this order.
+pub async fn append_all(conn: &mut Conn, writer: &str, events: &[Event]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
     // Connections that write concurrently would fork one chain, so each has its own.
     let writer = &conn
         .chain
         .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
-    let (last, previous) = tail(conn, writer).await?;
-    let entry = event.entry(writer, last + 1);
-    let link = entry.expected_link(&previous);
+    let (mut sequence, mut previous) = tail(conn, writer).await?;
+    let mut entries = Vec::with_capacity(events.len());
+    for event in events {
+        sequence += 1;
+        let entry = event.entry(writer, sequence);
+        let link = entry.expected_link(&previous);
+        entries.push((entry, link));
+        previous = link;
+    }
+    match entries.as_slice() {
+        [(entry, link)] => insert(conn, entry, link).await?,
+        many => {
+            let cells = many.iter().map(|(entry, link)| cells(entry, link));
+            copy::insert(conn, &AUDIT_EVENTS, cells.collect()).await?;
+        }
+    }
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
+         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
+        .bind(writer.as_str())
+        .bind(sequence)
+        .bind(hash_text(&previous))
+        .execute(c).await.map(|_| ()))?;
+    conn.audit_tail = Some((sequence, previous));
+    Ok(())
+}
+
+/// Returns the cells of an event's row, in the order of the table's columns.
+fn cells(entry: &Entry, link: &[u8; 32]) -> Cells {
+    let text = |text: &str| Cell::Text(Some(text.to_owned()));
+    vec![
+        text(&entry.id),
+        text(&entry.writer),
+        text(&entry.kind),
+        text(&entry.actor),
+        Cell::Text(entry.subject.clone()),
+        Cell::Text(entry.session.clone()),
+        text(&entry.ip_address),
+        text(&entry.user_agent),
+        text(&entry.request_id),
+        text(&entry.detail),
+        text(&hash_text(link)),
+        Cell::Number(Some(entry.sequence)),
+        Cell::Number(Some(entry.at.0)),
+    ]
+}
+
+async fn insert(conn: &mut Conn, entry: &Entry, link: &[u8; 32]) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
         .bind(&entry.id)
-        .bind(writer.as_str())
+        .bind(&entry.writer)
         .bind(entry.sequence)
         .bind(entry.at.0)
         .bind(&entry.kind)
@@ -36,17 +92,8 @@ pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> 
         .bind(&entry.user_agent)
         .bind(&entry.request_id)
         .bind(&entry.detail)
-        .bind(hash_text(&link))
+        .bind(hash_text(link))
         .execute(c).await.map(|_| ()))?;
-    on!(conn, c => sqlx::query(
-        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
-         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
-        .bind(writer.as_str())
-        .bind(entry.sequence)
-        .bind(hash_text(&link))
-        .execute(c).await.map(|_| ()))?;
-    let sequence = entry.sequence;
-    conn.audit_tail = Some((sequence, link));
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! The tables that `copy` copies, with their columns.
 
+use super::copy_import_tables;
 use super::copy_login_tables;
 use super::copy_table::Table;
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 27] = [
+pub const TABLES: [Table; 30] = [
     Table {
         name: "users",
         key: &["id"],
@@ -65,6 +66,9 @@ pub const TABLES: [Table; 27] = [
             "created_at",
         ],
     },
+    copy_import_tables::IMPORT_BATCHES,
+    copy_import_tables::IMPORT_ROWS,
+    copy_import_tables::FOREIGN_IDS,
     copy_login_tables::RECOVERY_CODES,
     copy_login_tables::PASSKEYS,
     copy_login_tables::USED_ASSERTIONS,
@@ -187,24 +191,7 @@ pub const TABLES: [Table; 27] = [
         texts: &[],
         numbers: &["id", "at"],
     },
-    Table {
-        name: "audit_events",
-        key: &["writer", "sequence"],
-        texts: &[
-            "id",
-            "writer",
-            "kind",
-            "actor",
-            "subject",
-            "session_id",
-            "ip_address",
-            "user_agent",
-            "request_id",
-            "detail",
-            "link",
-        ],
-        numbers: &["sequence", "at"],
-    },
+    AUDIT_EVENTS,
     Table {
         name: "sessions",
         key: &["id"],
@@ -243,6 +230,26 @@ pub const TABLES: [Table; 27] = [
         ],
     },
 ];
+
+/// The events of the audit trail; an import writes many at once.
+pub(in crate::store) const AUDIT_EVENTS: Table = Table {
+    name: "audit_events",
+    key: &["writer", "sequence"],
+    texts: &[
+        "id",
+        "writer",
+        "kind",
+        "actor",
+        "subject",
+        "session_id",
+        "ip_address",
+        "user_agent",
+        "request_id",
+        "detail",
+        "link",
+    ],
+    numbers: &["sequence", "at"],
+};
 
 /// The single row that marks a database as in use. It is copied last, so that after an interrupted
 /// copy the target is not in use and the copy can be started again.

@@ -6,6 +6,7 @@ pub(in crate::store) mod batch;
 pub mod clock;
 pub(in crate::store) mod conn;
 pub mod copy;
+pub(in crate::store) mod copy_import_tables;
 mod copy_login_tables;
 pub mod copy_table;
 pub mod copy_tables;

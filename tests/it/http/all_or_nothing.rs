@@ -21,6 +21,7 @@ use countersign::flows::account::{
 use countersign::flows::audit::{deliver_webhooks, record_startup};
 use countersign::flows::confirm_clock;
 use countersign::flows::federation::operate_links;
+use countersign::flows::import::rollback;
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::{change_keys, load_keys, reseal_secrets, rewrap};
 use countersign::flows::limit::operate_limits;
@@ -45,6 +46,7 @@ use super::mail::{only, posting, received};
 use super::mail_sign_in::code_of;
 use super::reapply::{export, parsed};
 use super::upstream::{ACCOUNTS, Place, SIGN_IN};
+use crate::moving::File;
 use crate::support::authenticator::Authenticator;
 use crate::support::issuer::{CLIENT_ID, Says};
 use crate::support::software_key::SoftwareKey;
@@ -64,7 +66,15 @@ const COMMITTED: [(&str, &str); 9] = [
 ];
 
 /// Flows that are several transactions, each of which is whole by itself, and why.
-const SEVERAL: [(&str, &str); 27] = [
+const SEVERAL: [(&str, &str); 29] = [
+    (
+        "import the rows of a file",
+        "each page is written with the cursor behind it, and the end by itself",
+    ),
+    (
+        "take an import back",
+        "each page of rows is taken back by itself, and can be again",
+    ),
     (
         "sign in within limits",
         "an attempt counts before the password is looked at",
@@ -1392,6 +1402,37 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
     }
     rig.files.insert("account/claim_mailbox");
     rig.tell("reapplied events");
+}
+
+#[tokio::test]
+async fn an_import_that_fails_keeps_whole_pages() {
+    let app = TestApp::start().await;
+    let mut rig = Rig::new(&app).await;
+    let rows = (1..=2).map(|n| {
+        let email = format!("imported{n}@example.com");
+        format!("{}\n", json!({ "id": format!("old|{n}"), "email": email }))
+    });
+    let file = File::of(&rows.collect::<String>());
+    let begun = rig
+        .fail_each("import/run", "begin an import", async || {
+            file.begin(&app).await
+        })
+        .await
+        .unwrap();
+    rig.flow("import/run", "import the rows of a file", async || {
+        let batch = file.resume(&app, &begun).await?;
+        file.run(&app, batch).await
+    })
+    .await;
+    let permitted = Permitted::as_operator();
+    let id = begun.id.to_string();
+    rig.flow("import/rollback", "take an import back", async || {
+        let batch = rollback::find(&app.app, permitted, &id).await?;
+        rollback::take_back(&app.app, permitted, &batch, &requester(), |_| ()).await
+    })
+    .await;
+    assert_eq!(app.db_texts("SELECT id FROM users").await.len(), 0);
+    rig.tell("an import");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod defects;
 mod documented_statuses;
 mod edge;
 mod fields;
+mod foreign_hashes;
 mod foreign_origins;
 mod impersonation;
 mod imported_ids;

@@ -176,6 +176,40 @@ impl Stage {
         }
     }
 
+    /// Stores a hash of other software in place of the user's own: a sign-in makes it anew.
+    async fn bring_hash(&self) {
+        use base64::Engine;
+        let digest = countersign::encoding::sha256(self.user.password.as_bytes());
+        let digest = base64::engine::general_purpose::STANDARD_NO_PAD.encode(digest);
+        let sql = format!(
+            "UPDATE accounts SET password_hash = '$cs$sha256,salt=first$${digest}' WHERE user_id = '{}'",
+            self.user_id
+        );
+        self.app.db_execute(&sql).await.unwrap();
+    }
+
+    /// A hash that a sign-in makes anew does not replace a password that was set meanwhile, and goes
+    /// with its user.
+    async fn assert_hash(&self, ender: Ender, sign_in_first: bool, told: &str) {
+        let sql = format!(
+            "SELECT password_hash FROM accounts WHERE user_id = '{}'",
+            self.user_id
+        );
+        let hash = self.app.db_text(&sql).await;
+        if ender == Remove {
+            assert_eq!(hash, None, "{told}");
+            return;
+        }
+        let is_ours = hash.unwrap().starts_with("$argon2id$");
+        assert!(is_ours || !sign_in_first && ender != SetPassword, "{told}");
+        if ender == SetPassword {
+            let answer = self.user.try_sign_in("another good password").await;
+            assert_eq!(answer.status, 200, "{told}: {}", answer.text);
+            let answer = self.user.try_sign_in(&self.user.password).await;
+            assert_eq!(answer.status, 401, "{told}: {}", answer.text);
+        }
+    }
+
     /// The sessions of the user that are in force.
     async fn live_sessions(&self) -> usize {
         let rows: Vec<String> = sqlx::query_scalar("SELECT id FROM sessions WHERE user_id = $1")
@@ -289,10 +323,18 @@ async fn no_refresh_outlives_what_ends_its_session_in_either_order() {
 async fn no_session_begins_after_its_user_was_shut_out_in_either_order() {
     let (app, admin) = superseding().await;
     let mut cases = 0;
-    for ender in SHUTTING_OUT {
-        for sign_in_first in [true, false] {
-            let told = format!("a sign-in and {ender:?}, the sign-in first: {sign_in_first}");
+    let each = SHUTTING_OUT.iter().flat_map(|ender| {
+        [true, false].map(|first| [true, false].map(|ours| (*ender, first, ours)))
+    });
+    for cases_of in each.collect::<Vec<_>>() {
+        for (ender, sign_in_first, ours) in cases_of {
+            let told = format!(
+                "a sign-in and {ender:?}, the sign-in first: {sign_in_first}, our hash: {ours}"
+            );
             let stage = Stage::set(&app, &format!("user{cases}"), &admin).await;
+            if !ours {
+                stage.bring_hash().await;
+            }
             let user = stage.user.clone();
             let signing_in = async move { user.try_sign_in(&user.password).await };
             let user_row = stage.user_row();
@@ -331,6 +373,7 @@ async fn no_session_begins_after_its_user_was_shut_out_in_either_order() {
                 had.extend(answer.body["refreshToken"].as_str().map(str::to_owned));
             }
             stage.assert_over(&had, &told).await;
+            stage.assert_hash(ender, sign_in_first, &told).await;
             cases += 1;
         }
     }

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod cookies;
 pub mod db;
 pub mod gate;
+pub mod hashes;
 pub mod issuer;
 pub mod jar;
 pub mod logs;

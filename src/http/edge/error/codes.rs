@@ -113,9 +113,11 @@ fn flow_code(error: &flows::Error) -> &'static str {
         | E::MasterKey(_)
         | E::MasterKeyNotLoaded { .. }
         | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => {
-            "INTERNAL_SERVER_ERROR"
-        }
+        E::AlreadyRotated
+        | E::KeyRefused(_)
+        | E::ImportRefused(_)
+        | E::WrongDatabase(_)
+        | E::Internal(_) => "INTERNAL_SERVER_ERROR",
     }
 }
 

@@ -117,8 +117,10 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::MasterKey(_)
         | E::MasterKeyNotLoaded { .. }
         | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        E::AlreadyRotated
+        | E::KeyRefused(_)
+        | E::ImportRefused(_)
+        | E::WrongDatabase(_)
+        | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
