@@ -1,8 +1,8 @@
 //! Builds the `App` from the settings: opens the database, starts the password threads, loads the
 //! templates of mails and the list of breached passwords.
 
-use super::flights::Flights;
 use super::decoys::Decoys;
+use super::flights::Flights;
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 use super::notices::Notices;
 use super::pace::{Pace, pace, presented_pace, renewal_pace, strength_pace};

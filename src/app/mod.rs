@@ -2,8 +2,8 @@
 //! needed between the layers. `flows::key::load_keys` replaces the key ring.
 
 mod bootstrap;
-mod flights;
 mod decoys;
+mod flights;
 mod memory;
 mod notices;
 mod pace;
@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-pub use flights::{Flight, Flights};
 pub use decoys::Decoys;
+
+pub use flights::{Flight, Flights};
 
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 

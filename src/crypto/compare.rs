@@ -34,7 +34,7 @@ pub(super) struct Measure {
     pub(super) pepper: Option<Pepper>,
 }
 
-/// Compares a password.
+/// Compares a password with what is stored, or with nothing.
 pub(super) fn compare(
     password: &Password,
     against: &Against,

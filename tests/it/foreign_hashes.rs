@@ -255,6 +255,19 @@ async fn a_cut_hash_is_made_anew_by_stronger_settings() {
     );
 }
 
+/// The sign-in goes on without it (`flows::login::sign_in`), and the next one renews the hash.
+#[tokio::test]
+async fn without_a_free_slot_a_hash_is_not_renewed() {
+    let (hasher, one) = (hasher(), Requester::default());
+    let renew = || hasher.renew(&one, password("correct horse"), Renewal::Whole);
+    assert!(renew().await.unwrap().unwrap().starts_with("$argon2id$"));
+    let held: Vec<_> = std::iter::from_fn(|| hasher.reserve(&one).ok()).collect();
+    assert!(!held.is_empty());
+    assert_eq!(renew().await, Err(Error::Busy));
+    drop(held);
+    assert!(renew().await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_nul_is_no_part_of_a_password_where_the_other_software_stops_at_it() {
     let hasher = hasher();

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind of hash.
+    /// Every kind of hash there is.
     pub const ALL: [Self; 13] = [
         Self::Argon2,
         Self::Bcrypt,

@@ -129,7 +129,7 @@ pub(super) enum Recipe {
 }
 
 impl Recipe {
-    /// Returns the kind.
+    /// Returns the kind of its hashes.
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Argon2(_) => Kind::Argon2,

@@ -18,7 +18,7 @@ macro_rules! classes {
     };
 }
 
-/// The statement for each database.
+/// The statement in the words of each database.
 const CLASSES: Locking = Locking {
     sqlite: classes!("INSTR"),
     postgres: classes!("STRPOS"),

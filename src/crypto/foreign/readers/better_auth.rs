@@ -16,7 +16,7 @@ const SCRYPT: Scrypt = Scrypt {
 /// The length of its keys, in bytes.
 const KEY: usize = 64;
 
-/// Reads `salt:key`.
+/// Reads a hash, `salt:key`, both in hexadecimal.
 pub(super) fn read(text: &str) -> Result<ForeignHash, Unusable> {
     let [salt, key] = super::parts(text, ':')?;
     let (is_hex, key) = (of_hex(salt)?, of_hex(key)?);

@@ -58,7 +58,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format.
+    /// Every format that is read.
     pub const ALL: [Self; 15] = [
         Self::Stored,
         Self::Argon2,

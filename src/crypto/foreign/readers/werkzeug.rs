@@ -7,7 +7,7 @@ use super::super::recipe::{Prf, Recipe};
 use super::super::stored::ForeignHash;
 use super::super::unusable::Unusable;
 
-/// Reads a hash.
+/// Reads a hash of either method.
 pub(super) fn read(text: &str) -> Result<ForeignHash, Unusable> {
     let [method, salt, hash] = super::parts(text, '$')?;
     let (salt, hash) = (salt.as_bytes().to_vec(), of_hex(hash)?);
