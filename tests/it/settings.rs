@@ -11,7 +11,7 @@ const SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt";
 const FORMER_SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWltZ2Vo";
 
 /// Settings of names of one's own, which the defaults do not show.
-const OWN: [(&str, &str); 21] = [
+const OWN: [(&str, &str); 22] = [
     ("roles.support", "user:list"),
     ("tokens.claims.department", "user.metadata.department"),
     ("upstream.acme.kind", "oidc"),
