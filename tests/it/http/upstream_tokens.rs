@@ -300,10 +300,11 @@ async fn an_issuer_that_does_not_answer_leaves_the_tokens_as_they_are() {
     refreshing(&place, |it| it.manner = Manner::Never);
     let mut request = Box::pin(refresh(&browser, &row));
     until_asked(&place, &mut request).await;
+    // Nothing but the issuer is waited for: the time of the database must not be over.
     tokio::time::pause();
-    let answer = request.await;
+    tokio::time::advance(seconds(11)).await;
     tokio::time::resume();
-    answer.refused(503, "UPSTREAM_UNAVAILABLE");
+    request.await.refused(503, "UPSTREAM_UNAVAILABLE");
     while place.app.app.renewals.under_way() > 0 {
         tokio::task::yield_now().await;
     }
