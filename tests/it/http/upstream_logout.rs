@@ -309,6 +309,7 @@ async fn a_logout_token_counts_once() {
 
 #[tokio::test]
 async fn a_request_needs_a_form_with_a_token_for_a_provider_of_the_settings() {
+    // No twin: the other tests of this file send logout tokens that are taken.
     let place = Place::with(&[("rate_limits.sign_in_network", "3/15m")]).await;
     let app = &place.app;
     let browser = signed_in(&place, "acme", ana(), "s-1").await;
