@@ -28,7 +28,7 @@ fn place() -> Place {
     let place = Place::new(&[]);
     serve_once(&place);
     let row = |n: u64| {
-        let email = if n % 100 == 0 {
+        let email = if n.is_multiple_of(100) {
             "x".to_owned()
         } else {
             format!("user{n}@example.com")
