@@ -16,6 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 pub use decoys::Decoys;
+pub use flights::{Flight, Flights};
 
 pub use flights::{Flight, Flights};
 

@@ -14,7 +14,8 @@ const UNUSABLE: char = '!';
 /// Makes a draft of an element; `None` for one of another model than that of users.
 pub(super) fn draft(mut row: Object) -> Result<Option<Draft>, Reason> {
     let model = row.text("model")?.to_ascii_lowercase();
-    if !(model.ends_with(".user") || model.ends_with(".customuser")) {
+    let (_, name) = model.rsplit_once('.').unwrap_or_default();
+    if !["user", "customuser"].contains(&name) {
         return Ok(None);
     }
     let id = row.text("pk")?;

@@ -146,6 +146,9 @@ struct Cut {
     ended: bool,
 }
 
+/// The line of an element, and its bytes or what is wrong with it.
+type Element = (u64, Result<Vec<u8>, Reason>);
+
 /// The elements of the array.
 struct Elements<R> {
     text: Text<R>,
@@ -202,7 +205,7 @@ impl<R: Read> Elements<R> {
     }
 
     /// Returns the next element; `None` after the last one.
-    fn element(&mut self) -> Result<Option<(u64, Result<Vec<u8>, Reason>)>, Unreadable> {
+    fn element(&mut self) -> Result<Option<Element>, Unreadable> {
         let first = self.text.next_value()?;
         let line = self.text.line;
         match first {
@@ -235,7 +238,7 @@ fn not_there(member: Option<&str>) -> Unreadable {
 }
 
 impl<R: Read> Iterator for Elements<R> {
-    type Item = Result<(u64, Result<Vec<u8>, Reason>), Unreadable>;
+    type Item = Result<Element, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {

@@ -58,6 +58,9 @@ pub(super) fn rows(
     })))
 }
 
+/// The line of a record, and its fields or what is wrong with it.
+type Record = (u64, Result<Vec<String>, Reason>);
+
 /// The records, with the lines on which they begin.
 struct Records<R> {
     file: BufReader<R>,
@@ -103,7 +106,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    fn record(&mut self) -> std::io::Result<Option<(u64, Result<Vec<String>, Reason>)>> {
+    fn record(&mut self) -> std::io::Result<Option<Record>> {
         if !self.skip_empty()? {
             return Ok(None);
         }
@@ -117,9 +120,11 @@ impl<R: Read> Records<R> {
                 &mut self.output[progress.output..],
                 &mut self.ends[progress.ends..],
             );
-            let used = &input[..read];
-            let count = |byte: u8| used.iter().filter(|b| **b == byte).count() as u64;
-            let (lines, quotes) = (count(b'\n'), count(b'"'));
+            let (mut lines, mut quotes) = (0, 0);
+            for byte in &input[..read] {
+                lines += u64::from(*byte == b'\n');
+                quotes += u64::from(*byte == b'"');
+            }
             self.file.consume(read);
             self.line += lines;
             progress.quotes += quotes;
@@ -164,7 +169,7 @@ impl<R: Read> Records<R> {
 }
 
 impl<R: Read> Iterator for Records<R> {
-    type Item = Result<(u64, Result<Vec<String>, Reason>), Unreadable>;
+    type Item = Result<Record, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {

@@ -30,7 +30,7 @@ pub(super) const PAGE: usize = 500;
 /// Reads the next rows of a file, at most so many.
 pub(super) fn next(rows: &mut Rows, most: usize) -> Result<Vec<Row>> {
     let page: std::result::Result<Vec<Row>, _> = rows.by_ref().take(most).collect();
-    page.map_err(not_of_the_format)
+    page.map_err(|error| not_of_the_format(&error))
 }
 
 /// A row with everything that a transaction cannot make.

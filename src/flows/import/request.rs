@@ -103,7 +103,7 @@ impl Source {
     /// # Errors
     /// [`Error::ImportRefused`] if it is not of the format.
     pub(super) fn rows(&self, request: &Request) -> Result<Rows> {
-        import::rows(self.start()?, &request.read).map_err(not_of_the_format)
+        import::rows(self.start()?, &request.read).map_err(|error| not_of_the_format(&error))
     }
 
     /// Returns SHA-256 of the file, in base64url.
@@ -114,10 +114,10 @@ impl Source {
 }
 
 /// Turns a failure to read the file into the error of flows.
-pub(super) fn not_of_the_format(error: Unreadable) -> Error {
+pub(super) fn not_of_the_format(error: &Unreadable) -> Error {
     Error::ImportRefused(error.to_string())
 }
 
 fn unreadable(error: std::io::Error) -> Error {
-    not_of_the_format(error.into())
+    not_of_the_format(&error.into())
 }

@@ -136,7 +136,8 @@ pub async fn run(
     let mut cursor = batch.cursor;
     let done = usize::try_from(cursor).unwrap_or(usize::MAX);
     for row in rows.by_ref().take(done) {
-        row.map_err(super::request::not_of_the_format)?.ok();
+        row.map_err(|error| super::request::not_of_the_format(&error))?
+            .ok();
     }
     progress(cursor);
     loop {

@@ -40,7 +40,7 @@ pub fn read(
 ) -> Result<FileFacts> {
     let (mut seen, mut rows) = (Seen::default(), 0);
     for row in source.rows(request)? {
-        if let Ok(candidate) = row.map_err(not_of_the_format)? {
+        if let Ok(candidate) = row.map_err(|error| not_of_the_format(&error))? {
             seen.look_at(&candidate);
         }
         rows += 1;

@@ -100,7 +100,7 @@ impl Draft {
         }
         let foreign_id = id_in_source(self.foreign_id, self.id, &email)?;
         let created_at = self.created_at.map(time).transpose()?;
-        let ban = self.ban.map(checked_ban).transpose()?;
+        let ban = self.ban.as_ref().map(checked_ban).transpose()?;
         let image = Some(self.image).filter(|image| !image.is_empty());
         let image = image.map(|image| image.parse()).transpose();
         Ok(Candidate {
@@ -159,7 +159,7 @@ fn time(at: Timestamp) -> Result<Timestamp, Reason> {
     is_good.then_some(at).ok_or(field("createdAt"))
 }
 
-fn checked_ban(ban: DraftBan) -> Result<SourceBan, Reason> {
+fn checked_ban(ban: &DraftBan) -> Result<SourceBan, Reason> {
     Ok(SourceBan {
         reason: ban.reason.parse().map_err(|_| field("banReason"))?,
         ends_at: ban.ends_at,
