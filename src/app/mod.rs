@@ -18,8 +18,6 @@ use arc_swap::ArcSwapOption;
 pub use decoys::Decoys;
 pub use flights::{Flight, Flights};
 
-pub use flights::{Flight, Flights};
-
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 
 pub use notices::{Notices, Turn};
