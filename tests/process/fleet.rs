@@ -282,7 +282,7 @@ impl Fleet {
             .is_ok_and(|a| a.status().is_success())
         {
             assert!(
-                started.elapsed() < std::time::Duration::from_secs(30),
+                started.elapsed() < std::time::Duration::from_secs(60),
                 "replica {n} is not ready:\n{}",
                 self.log(n)
             );

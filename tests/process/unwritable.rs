@@ -9,8 +9,8 @@ use nix::unistd::geteuid;
 use reqwest::Client;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Executor};
 
 use crate::calls::{STRICT, signed_up};
 use crate::fleet::Fleet;
@@ -51,6 +51,23 @@ fn limit_files(server: &Server, bytes: Option<u64>) {
     .unwrap();
 }
 
+/// Begins a read that lasts until the connection is dropped: what is written meanwhile is added to the
+/// log of the database, and never takes the place of what stands in it.
+async fn reader(place: &Place) -> SqliteConnection {
+    let path = place.path("data/countersign.db");
+    let options = SqliteConnectOptions::new().filename(path);
+    let [mut writer, mut reader] = [
+        options.connect().await.unwrap(),
+        options.connect().await.unwrap(),
+    ];
+    // The read begins behind this, so that the log has something that the reader needs.
+    let nothing_new = "UPDATE key_ring SET id = id";
+    writer.execute(nothing_new).await.unwrap();
+    let begin = "BEGIN; SELECT COUNT(*) FROM users";
+    reader.execute(begin).await.unwrap();
+    reader
+}
+
 #[tokio::test]
 async fn a_full_disk_shows_in_readiness_and_metrics_and_the_process_recovers_by_itself() {
     let ops = reserve_ports(1);
@@ -81,6 +98,7 @@ async fn a_full_disk_shows_in_readiness_and_metrics_and_the_process_recovers_by_
     );
 
     // As small as the log of the database is now.
+    let _reader = reader(&place).await;
     let wal = std::fs::metadata(place.path("data/countersign.db-wal"))
         .unwrap()
         .len();
@@ -140,6 +158,7 @@ async fn an_idle_process_notices_a_full_disk_without_a_request_that_writes() {
     let place = Place::new(&[]);
     let server = place.serve();
     let http = Client::new();
+    let _reader = reader(&place).await;
     let wal = std::fs::metadata(place.path("data/countersign.db-wal"))
         .unwrap()
         .len();

@@ -42,11 +42,8 @@ mod tests {
             let end = Some(since + Duration::from_secs(life));
             let at = since + Duration::from_secs(due);
             assert!(is_due(end, since, at), "{life}");
-            assert_eq!(
-                is_due(end, since, at - Duration::from_millis(1)),
-                false,
-                "{life}"
-            );
+            let before = at - Duration::from_millis(1);
+            assert!(!is_due(end, since, before), "{life}");
         }
         assert!(!is_due(None, since, Timestamp::LATEST));
     }

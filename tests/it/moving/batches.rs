@@ -21,7 +21,8 @@ fn row(id: &str, email: &str) -> Value {
 }
 
 fn lines(rows: &[Value]) -> String {
-    rows.iter().map(|row| format!("{row}\n")).collect()
+    let lines: Vec<String> = rows.iter().map(|row| format!("{row}\n")).collect();
+    lines.concat()
 }
 
 /// Many users with ids of their own.
