@@ -74,6 +74,7 @@ async fn attempt(app: &App, seen: Seen) -> Result<Renewal> {
         Ok(rows::claim(tx.conn, account, now + TURN, now).await?)
     });
     let Some(claimed) = app.transaction(&service(), work).await? else {
+        tracing::debug!(%account, "another process renews these tokens of a provider, and is waited for");
         return wait(app, &seen).await;
     };
     let turn = claimed.renewing_until;

@@ -28,12 +28,17 @@ impl Write for Buffer {
 impl Logs {
     /// Collects warnings and errors of this thread, on which a test's runtime runs.
     pub fn collect() -> Self {
+        Self::down_to(tracing::Level::WARN)
+    }
+
+    /// Collects the lines of this level, and of those above it.
+    pub fn down_to(level: tracing::Level) -> Self {
         let text = Buffer::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(level)
             .with_writer(move || writer.clone())
             .finish();
         Self {
